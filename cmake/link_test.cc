@@ -1,0 +1,4 @@
+// Linked against one whole library: undefined symbols from layers above it fail here.
+int main() {
+    return 0;
+}
