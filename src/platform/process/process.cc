@@ -1,0 +1,196 @@
+#include "platform/process/process.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace weft::process {
+namespace {
+
+constexpr int kColumnsUsual = 100;
+
+void pause_until_signal_safe(Nanos duration) {
+    timespec left{duration / kSecond, duration % kSecond};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
+}
+
+// Runs in the child: only calls that are safe after fork.
+[[noreturn]] void become(char* const* arguments, int log) {
+    setsid();
+    int nothing = open("/dev/null", O_RDONLY);
+    dup2(nothing, STDIN_FILENO);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    close_range(3, ~0U, 0);
+    execv(arguments[0], arguments);
+    _exit(127);
+}
+
+}  // namespace
+
+std::optional<std::string> environment(const char* name) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') return std::nullopt;
+    return std::string(value);
+}
+
+bool is_root() {
+    return geteuid() == 0;
+}
+
+std::string home_folder() {
+    if (auto home = environment("HOME")) return *home;
+    const passwd* user = getpwuid(geteuid());
+    return user != nullptr ? user->pw_dir : "/tmp";
+}
+
+std::string own_path() {
+    std::error_code error;
+    auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+    return error ? std::string() : path.string();
+}
+
+std::string current_folder() {
+    std::error_code error;
+    return std::filesystem::current_path(error).string();
+}
+
+Result<int> start_detached(std::vector<std::string> arguments, std::string log_path) {
+    int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (log < 0) return Error{Code::io_failed, "process.open_log"};
+    std::vector<char*> raw;
+    for (std::string& argument : arguments) raw.push_back(argument.data());
+    raw.push_back(nullptr);
+    pid_t child = fork();
+    if (child == 0) become(raw.data(), log);
+    ::close(log);
+    if (child < 0) return Error{Code::limit_reached, "process.start"};
+    return static_cast<int>(child);
+}
+
+int own_id() {
+    return static_cast<int>(getpid());
+}
+
+bool is_running(int pid) {
+    // A child of ours that has ended is reaped here, so that it does not count as running.
+    if (waitpid(pid, nullptr, WNOHANG) == pid) return false;
+    return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+bool wait_for_end(int pid, Nanos most) {
+    constexpr Nanos kStep = 20 * kMillisecond;
+    for (Nanos waited = 0; waited < most; waited += kStep) {
+        if (!is_running(pid)) return true;
+        pause(kStep);
+    }
+    return !is_running(pid);
+}
+
+bool send_kill(int pid) {
+    return kill(pid, SIGKILL) == 0;
+}
+
+void pause(Nanos duration) {
+    pause_until_signal_safe(duration);
+}
+
+bool stdout_is_terminal() {
+    return isatty(STDOUT_FILENO) == 1;
+}
+
+bool stdin_is_terminal() {
+    return isatty(STDIN_FILENO) == 1;
+}
+
+int terminal_columns() {
+    winsize size{};
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? size.ws_col : kColumnsUsual;
+}
+
+std::uint64_t resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    std::uint64_t total = 0;
+    std::uint64_t resident = 0;
+    file >> total >> resident;
+    return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+unsigned core_count() {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? static_cast<unsigned>(count) : 1;
+}
+
+Result<std::string> read_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return Error{Code::not_found, "process.read_file"};
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (file.bad()) return Error{Code::io_failed, "process.read_file"};
+    return std::move(text).str();
+}
+
+Result<Done> write_file(const std::string& path, std::string_view text) {
+    std::string fresh = path + ".new";
+    int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return Error{Code::io_failed, "process.write_file"};
+    auto written = ::write(fd, text.data(), text.size());
+    bool good = written == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
+    ::close(fd);
+    if (!good || rename(fresh.c_str(), path.c_str()) != 0) {
+        return Error{Code::io_failed, "process.write_file"};
+    }
+    return Done{};
+}
+
+Result<Done> make_folders(const std::string& path) {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) return Error{Code::io_failed, "process.make_folders"};
+    return Done{};
+}
+
+Result<Done> remove_tree(const std::string& path) {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+    if (error) return Error{Code::io_failed, "process.remove_tree"};
+    return Done{};
+}
+
+bool exists(const std::string& path) {
+    std::error_code error;
+    return std::filesystem::exists(path, error);
+}
+
+std::uint64_t free_bytes_at(const std::string& path) {
+    struct statvfs status{};
+    if (statvfs(path.c_str(), &status) != 0) return 0;
+    return status.f_bavail * status.f_frsize;
+}
+
+std::optional<FileIdentity> identity_of(const std::string& path) {
+    struct stat status{};
+    if (stat(path.c_str(), &status) != 0) return std::nullopt;
+    FileIdentity identity{status.st_dev, status.st_ino, 0};
+    if (S_ISREG(status.st_mode)) identity.size_bytes = static_cast<std::uint64_t>(status.st_size);
+    return identity;
+}
+
+}  // namespace weft::process

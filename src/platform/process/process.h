@@ -1,0 +1,57 @@
+#pragma once
+
+#include "platform/base/result.h"
+#include "platform/base/types.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weft::process {
+
+// A variable of the environment, if it is set and not empty.
+std::optional<std::string> environment(const char* name);
+bool is_root();
+std::string home_folder();
+// The path of the program that runs.
+std::string own_path();
+std::string current_folder();
+
+// Starts a program that outlives us: own session, no terminal, output appended to `log_path`.
+// Returns its process id.
+Result<int> start_detached(std::vector<std::string> arguments, std::string log_path);
+int own_id();
+bool is_running(int pid);
+// True if the process ended within the time.
+bool wait_for_end(int pid, Nanos most);
+bool send_kill(int pid);
+
+// Waits on this thread; for command lines only, never on a reactor.
+void pause(Nanos duration);
+
+// Whether standard output is a terminal, and how wide it is.
+bool stdout_is_terminal();
+bool stdin_is_terminal();
+int terminal_columns();
+
+std::uint64_t resident_bytes();
+unsigned core_count();
+
+// Whole small files. not_found, io_failed. write_file replaces by rename, and is durable.
+Result<std::string> read_file(const std::string& path);
+Result<Done> write_file(const std::string& path, std::string_view text);
+Result<Done> make_folders(const std::string& path);
+Result<Done> remove_tree(const std::string& path);
+bool exists(const std::string& path);
+std::uint64_t free_bytes_at(const std::string& path);
+
+// Which file a path leads to, and how large it is: the same as before, or another by now.
+struct FileIdentity {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::uint64_t size_bytes = 0;  // Of regular files.
+    friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+std::optional<FileIdentity> identity_of(const std::string& path);
+
+}  // namespace weft::process

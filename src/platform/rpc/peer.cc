@@ -1,0 +1,169 @@
+#include "platform/rpc/peer.h"
+
+#include "platform/base/bytes.h"
+#include "platform/isal/crc32c.h"
+
+#include <algorithm>
+#include <array>
+
+namespace weft::rpc {
+namespace {
+
+constexpr Error kClosed{Code::unavailable, "rpc.closed"};
+
+std::uint32_t body_checksum(ConstBytes meta, ConstBytes payload) {
+    return crc32c(payload, crc32c(meta));
+}
+
+}  // namespace
+
+// A call that waits. It leaves the table when its task ends or is destroyed.
+struct Peer::Pending {
+    Pending(Peer& of, std::uint64_t number, Bytes payload_into)
+        : peer(of), call(number), into(payload_into), arrived(of.reactor_) {
+        peer.pending_.emplace(call, this);
+    }
+    ~Pending() { peer.pending_.erase(call); }
+
+    Peer& peer;
+    std::uint64_t call;
+    Bytes into;
+    Signal arrived;
+    bool done = false;
+    Code code = Code::unavailable;
+    Answer answer;
+};
+
+Peer::Peer(Reactor& reactor, std::unique_ptr<Stream> stream, Handler* handler)
+    : reactor_(reactor),
+      stream_(std::move(stream)),
+      handler_(handler),
+      sending_(reactor),
+      serving_(reactor, kServedMost),
+      requests_(reactor) {}
+
+Peer::~Peer() {
+    CHECK(pending_.empty());
+}
+
+void Peer::close() {
+    if (!closed_) stream_->close();
+    closed_ = true;
+}
+
+void Peer::end_all_calls() {
+    for (auto& [call, pending] : pending_) {
+        if (pending->done) continue;
+        pending->done = true;
+        pending->arrived.notify_all();
+    }
+}
+
+Task<Done> Peer::run() {
+    Result<Done> ended = Done{};
+    while (ended.ok() && !closed_) {
+        std::array<std::byte, sizeof(FrameHeader)> raw;
+        ended = co_await stream_->read(raw);
+        if (!ended.ok()) break;
+        auto header = decode_frame_header(raw);
+        if (!header.ok()) {
+            ended = header.error();
+            break;
+        }
+        ended = co_await receive(header.value());
+    }
+    close();
+    end_all_calls();
+    (void)co_await requests_.close();
+    co_return ended;
+}
+
+Task<Done> Peer::receive(FrameHeader header) {
+    Request request;
+    request.meta.resize(header.meta_bytes);
+    Bytes meta = std::as_writable_bytes(std::span(request.meta.data(), request.meta.size()));
+    if (!meta.empty()) co_await or_return(co_await stream_->read(meta));
+    if (header.payload_bytes > 0) {
+        request.payload = Buffer(header.payload_bytes);
+        Bytes payload = request.payload.bytes();
+        co_await or_return(co_await stream_->read(payload));
+    }
+    if (body_checksum(bytes_of(request.meta), request.payload.bytes()) != header.body_crc) {
+        co_return Error{Code::corrupt, "rpc.body"};
+    }
+    if (header.kind == FrameKind::request) {
+        if (handler_ == nullptr) co_return Error{Code::invalid, "rpc.unexpected_request"};
+        request.method = header.method;
+        request.deadline = reactor_.now() + header.patience_ms * kMillisecond;
+        co_await serving_.acquire();
+        requests_.spawn(serve(header, std::move(request)));
+        co_return Done{};
+    }
+    auto found = pending_.find(header.call);
+    if (found == pending_.end()) co_return Done{};  // Nobody waits any more.
+    Pending& pending = *found->second;
+    pending.done = true;
+    pending.code = static_cast<Code>(header.code);
+    if (request.payload.size() > pending.into.size()) {
+        pending.code = Code::corrupt;
+    } else {
+        std::copy_n(request.payload.data(), request.payload.size(), pending.into.data());
+        pending.answer.payload_bytes = request.payload.size();
+        pending.answer.meta = std::move(request.meta);
+    }
+    pending.arrived.notify_all();
+    co_return Done{};
+}
+
+Task<Done> Peer::serve(FrameHeader header, Request request) {
+    Permit permit(serving_, 1);
+    auto result = co_await handler_->handle(std::move(request));
+    FrameHeader head;
+    head.kind = FrameKind::reply;
+    head.call = header.call;
+    head.method = header.method;
+    head.code = static_cast<std::uint8_t>(result.code());
+    if (!result.ok()) co_return co_await send(head, std::string_view(), ConstBytes());
+    Reply& reply = result.value();
+    ConstBytes payload = reply.payload.bytes();
+    payload = payload.first(reply.payload_bytes);
+    co_return co_await send(head, reply.meta, payload);
+}
+
+Task<Done> Peer::send(FrameHeader header, std::string_view meta, ConstBytes payload) {
+    CHECK(meta.size() <= kMetaBytesMost && payload.size() <= kPayloadBytesMost);
+    header.meta_bytes = static_cast<std::uint32_t>(meta.size());
+    header.payload_bytes = static_cast<std::uint32_t>(payload.size());
+    header.body_crc = body_checksum(bytes_of(meta), payload);
+    seal(header);
+    auto lock = co_await or_return(co_await sending_.lock());
+    if (closed_) co_return kClosed;
+    std::array<ConstBytes, 3> parts = {image_of(header), bytes_of(meta), payload};
+    auto sent = co_await stream_->write(parts);
+    if (!sent.ok()) close();  // Half a frame may be out: nothing that follows could be read.
+    co_return sent;
+}
+
+Task<Peer::Answer> Peer::call(std::uint32_t method, std::string meta, ConstBytes payload,
+                              Bytes into, Nanos deadline) {
+    if (closed_) co_return kClosed;
+    if (pending_.size() >= kCallsMost) co_return Error{Code::limit_reached, "rpc.calls"};
+    Nanos patience = deadline - reactor_.now();
+    if (patience <= 0) co_return Error{Code::retry_later, "rpc.deadline"};
+    Pending pending(*this, ++last_call_, into);
+    FrameHeader header;
+    header.kind = FrameKind::request;
+    header.call = pending.call;
+    header.method = method;
+    header.patience_ms =
+        static_cast<std::uint32_t>(std::clamp<Nanos>(patience / kMillisecond, 1, UINT32_MAX));
+    co_await or_return(co_await send(header, meta, payload));
+    while (!pending.done) {
+        bool in_time = co_await pending.arrived.wait(deadline);
+        if (!in_time && !pending.done) co_return Error{Code::retry_later, "rpc.deadline"};
+    }
+    if (pending.code != Code::ok) co_return Error{pending.code, "rpc.reply"};
+    co_return std::move(pending.answer);
+}
+
+}  // namespace weft::rpc

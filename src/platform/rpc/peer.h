@@ -1,0 +1,85 @@
+#pragma once
+
+#include "platform/memory/buffer.h"
+#include "platform/net/stream.h"
+#include "platform/rpc/frame.h"
+#include "platform/runtime/gate.h"
+#include "platform/runtime/sync.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace weft::rpc {
+
+struct Request {
+    std::uint32_t method = 0;
+    std::string meta;
+    Buffer payload;
+    Nanos deadline = 0;  // Of this process's clock.
+};
+
+struct Reply {
+    std::string meta;
+    Buffer payload;
+    std::size_t payload_bytes = 0;  // At most payload.size().
+};
+
+// Serves the requests of one connection.
+class Handler {
+public:
+    virtual ~Handler() = default;
+    virtual Task<Reply> handle(Request request) = 0;
+};
+
+// One connection: both sides may call, and both may serve. Requests are answered in the order
+// in which they end. When the stream fails, every waiting call ends with unavailable, and the
+// peer is of no more use.
+//
+// Bounds: kServedMost requests are served at once (further ones wait unread in the stream),
+// kCallsMost calls wait at once (further ones get limit_reached).
+class Peer {
+public:
+    static constexpr std::size_t kServedMost = 256;
+    static constexpr std::size_t kCallsMost = 4096;
+
+    // `handler` may be null for a peer that only calls; it outlives the peer.
+    Peer(Reactor& reactor, std::unique_ptr<Stream> stream, Handler* handler);
+    ~Peer();
+
+    // Reads until the stream ends; run it in a gate. Then everything that waits has ended.
+    Task<Done> run();
+    void close();
+    bool closed() const { return closed_; }
+
+    // `payload` is sent from where it lies, and the reply's payload is copied into `into`.
+    // Both stay valid until the task ends; the task may be destroyed before that.
+    // Errors: what the handler gave; unavailable; retry_later (no reply by the deadline);
+    // corrupt (the reply is longer than `into`).
+    struct Answer {
+        std::string meta;
+        std::size_t payload_bytes = 0;
+    };
+    Task<Answer> call(std::uint32_t method, std::string meta, ConstBytes payload, Bytes into,
+                      Nanos deadline);
+
+private:
+    struct Pending;
+
+    Task<Done> receive(FrameHeader header);
+    Task<Done> serve(FrameHeader header, Request request);
+    Task<Done> send(FrameHeader header, std::string_view meta, ConstBytes payload);
+    void end_all_calls();
+
+    Reactor& reactor_;
+    std::unique_ptr<Stream> stream_;
+    Handler* handler_;
+    SharedMutex sending_;
+    Semaphore serving_;
+    std::map<std::uint64_t, Pending*> pending_;
+    std::uint64_t last_call_ = 0;
+    bool closed_ = false;
+    Gate requests_;
+};
+
+}  // namespace weft::rpc

@@ -1,0 +1,146 @@
+#include "platform/base/bytes.h"
+#include "platform/rpc/peer.h"
+#include "platform/simulated/simulated_reactor.h"
+#include "platform/simulated/simulated_stream.h"
+
+#include <gtest/gtest.h>
+
+namespace weft::rpc {
+namespace {
+
+constexpr std::uint32_t kEcho = 1;
+constexpr std::uint32_t kFail = 2;
+constexpr std::uint32_t kNever = 3;
+
+class TestHandler : public Handler {
+public:
+    explicit TestHandler(Reactor& reactor) : reactor_(reactor) {}
+    Task<Reply> handle(Request request) override {
+        if (request.method == kFail) co_return Error{Code::not_found, "test"};
+        if (request.method == kNever) co_await sleep(reactor_, 3600 * kSecond);
+        Reply reply;
+        reply.meta = request.meta;
+        reply.payload_bytes = request.payload.size();
+        reply.payload = std::move(request.payload);
+        co_return reply;
+    }
+
+private:
+    Reactor& reactor_;
+};
+
+struct Pair {
+    Pair() : handler(reactor), gate(reactor) {
+        auto [left, right] = make_simulated_streams(reactor, kMillisecond);
+        client = std::make_unique<Peer>(reactor, std::move(left), nullptr);
+        server = std::make_unique<Peer>(reactor, std::move(right), &handler);
+        gate.spawn(client->run());
+        gate.spawn(server->run());
+    }
+    ~Pair() {
+        client->close();
+        server->close();
+        EXPECT_TRUE(reactor.run(gate.close()).ok());
+    }
+    Result<Peer::Answer> call(std::uint32_t method, std::string meta, ConstBytes payload,
+                              Bytes into) {
+        return reactor.run(
+            client->call(method, std::move(meta), payload, into, reactor.now() + kSecond));
+    }
+
+    SimulatedReactor reactor;
+    TestHandler handler;
+    Gate gate;
+    std::unique_ptr<Peer> client;
+    std::unique_ptr<Peer> server;
+};
+
+TEST(Rpc, CarriesMetaAndPayloadBothWays) {
+    Pair pair;
+    std::vector<std::byte> data(100'000, std::byte{7});
+    std::vector<std::byte> back(100'000);
+    auto answer = pair.call(kEcho, "hello", data, back);
+    ASSERT_TRUE(answer.ok());
+    EXPECT_EQ(answer.value().meta, "hello");
+    EXPECT_EQ(answer.value().payload_bytes, data.size());
+    EXPECT_EQ(back, data);
+}
+
+TEST(Rpc, GivesTheHandlersError) {
+    Pair pair;
+    EXPECT_EQ(pair.call(kFail, "", {}, {}).code(), Code::not_found);
+}
+
+TEST(Rpc, RefusesAReplyThatIsLongerThanItsPlace) {
+    Pair pair;
+    std::vector<std::byte> data(100);
+    std::vector<std::byte> back(99);
+    EXPECT_EQ(pair.call(kEcho, "", data, back).code(), Code::corrupt);
+}
+
+TEST(Rpc, EndsACallAtItsDeadlineAndGoesOn) {
+    Pair pair;
+    EXPECT_EQ(pair.call(kNever, "", {}, {}).code(), Code::retry_later);
+    EXPECT_TRUE(pair.call(kEcho, "still here", {}, {}).ok());
+}
+
+TEST(Rpc, EndsWaitingCallsWhenTheStreamDies) {
+    Pair pair;
+    auto kill = [](Pair* at) -> Task<Done> {
+        co_await sleep(at->reactor, 5 * kMillisecond);
+        at->server->close();
+        co_return Done{};
+    };
+    pair.gate.spawn(kill(&pair));
+    EXPECT_EQ(pair.call(kNever, "", {}, {}).code(), Code::unavailable);
+    EXPECT_EQ(pair.call(kEcho, "", {}, {}).code(), Code::unavailable);
+}
+
+// Goal: hostile bytes never do harm. Method: flip each bit of a good header; all must be refused.
+TEST(Rpc, RefusesEveryDamagedHeader) {
+    FrameHeader header;
+    header.meta_bytes = 12;
+    seal(header);
+    std::string good(text_of(image_of(header)));
+    ASSERT_TRUE(decode_frame_header(bytes_of(good)).ok());
+    for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+        std::string bad = good;
+        bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+        EXPECT_EQ(decode_frame_header(bytes_of(bad)).code(), Code::corrupt) << "bit " << bit;
+    }
+    EXPECT_EQ(decode_frame_header(bytes_of(good.substr(1))).code(), Code::corrupt);
+}
+
+// Golden bytes of docs/formats/rpc.md.
+TEST(Rpc, HeaderHasItsDocumentedBytes) {
+    FrameHeader header;
+    header.kind = FrameKind::request;
+    header.call = 0x0102030405060708;
+    header.method = 3;
+    header.patience_ms = 1000;
+    header.meta_bytes = 5;
+    header.payload_bytes = 4096;
+    header.body_crc = 0xaabbccdd;
+    seal(header);
+    std::string hex;
+    for (std::byte byte : image_of(header)) {
+        constexpr const char* kDigits = "0123456789abcdef";
+        hex += kDigits[static_cast<int>(byte) >> 4];
+        hex += kDigits[static_cast<int>(byte) & 15];
+    }
+    EXPECT_EQ(hex,
+              "65776674"
+              "666b536d"
+              "ddccbbaa"
+              "0100"
+              "01"
+              "00"
+              "0807060504030201"
+              "03000000"
+              "e8030000"
+              "05000000"
+              "00100000");
+}
+
+}  // namespace
+}  // namespace weft::rpc
