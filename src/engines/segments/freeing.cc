@@ -1,0 +1,136 @@
+#include "engines/segments/state_internal.h"
+#include "model/layout/keys.h"
+
+#include <algorithm>
+
+namespace weft::segments {
+namespace {
+
+constexpr std::size_t kFreedTogetherMost = 16;
+
+// Between append() and the record that makes its blocks live lies one commit. note_live() tells
+// how many blocks became live, but not which: a clone of other blocks looks the same. So beside
+// the count some time must have passed.
+constexpr Nanos kClaimedAfter = 5 * kSecond;
+// Blocks that nobody claims belong to a caller who gave up.
+constexpr Nanos kForgottenAfter = 60 * kSecond;
+
+}  // namespace
+
+void SegmentStore::State::note_live(SegmentId id, std::int64_t delta, Lsn at) {
+    Segment* segment = find(id);
+    if (segment == nullptr) return;
+    segment->live += delta;
+    CHECK(segment->live >= 0);  // Else something would be freed that is still in use.
+    if (delta > 0) {
+        segment->unclaimed = std::max<std::int64_t>(segment->unclaimed - delta, 0);
+        segment->killed_before_restore = false;
+    } else {
+        segment->killed_at = std::max(segment->killed_at, at);
+    }
+    wake_reaper(*segment);
+}
+
+Nanos SegmentStore::State::settled_at(const Segment& segment) const {
+    return segment.last_append + (segment.unclaimed > 0 ? kForgottenAfter : kClaimedAfter);
+}
+
+SegmentStore::State::Standing SegmentStore::State::standing(const Segment& segment) const {
+    if (!segment.record.closed || segment.live > 0 || segment.holders > 0) return Standing::in_use;
+    return reactor.now() < settled_at(segment) ? Standing::settling : Standing::free;
+}
+
+// Called in the midst of commits and destructors: the reaper begins later, by itself.
+void SegmentStore::State::wake_reaper(const Segment& segment) {
+    if (!opened || closing || standing(segment) == Standing::in_use) return;
+    dying.insert(segment.id);
+    if (reaping) {
+        reaper_call.notify_all();
+    } else {
+        reaping = true;
+        gate.spawn(reap());
+    }
+}
+
+std::vector<SegmentId> SegmentStore::State::next_to_free() {
+    std::vector<SegmentId> ids;
+    for (auto at = dying.begin(); at != dying.end() && ids.size() < kFreedTogetherMost;) {
+        const Segment* segment = find(*at);
+        if (segment == nullptr || standing(*segment) == Standing::in_use) {
+            at = dying.erase(at);
+            continue;
+        }
+        if (standing(*segment) == Standing::free) ids.push_back(*at);
+        ++at;
+    }
+    return ids;
+}
+
+Task<Done> SegmentStore::State::wait_until_settled() {
+    Nanos due = Signal::kNoDeadline;
+    for (SegmentId id : dying) {
+        const Segment* segment = find(id);
+        if (segment != nullptr) due = std::min(due, settled_at(*segment));
+    }
+    co_await reaper_call.wait(due);
+    co_return Done{};
+}
+
+Task<Done> SegmentStore::State::reap() {
+    co_await yield(reactor);
+    while (!closing) {
+        auto ids = next_to_free();
+        if (dying.empty()) break;
+        if (ids.empty()) {
+            co_await or_return(co_await wait_until_settled());
+            continue;
+        }
+        auto freed = co_await reap_some(std::move(ids));
+        if (freed.ok()) continue;
+        // The journal is closed or somebody else owns the segments now: nothing is left to do.
+        dying.clear();
+        break;
+    }
+    reaping = false;
+    co_return Done{};
+}
+
+Task<Done> SegmentStore::State::reap_some(std::vector<SegmentId> ids) {
+    // As long as the record that killed the last block may be lost with the power, a replay
+    // may want the block back.
+    Lsn killed;
+    for (SegmentId id : ids) {
+        Segment* segment = find(id);
+        CHECK(segment != nullptr);
+        // Any record logged now comes after the one that killed it.
+        if (segment->killed_before_restore) segment->killed_at = log_record(*segment);
+        killed = std::max(killed, segment->killed_at);
+    }
+    if (killed.value > 0) co_await or_return(co_await log.flushed(killed));
+
+    Batch batch;
+    std::vector<SegmentSlot> slots;
+    for (SegmentId id : ids) {
+        Segment* segment = find(id);
+        if (segment == nullptr || standing(*segment) != Standing::free) continue;
+        if (segment->killed_at > killed) continue;
+        batch.erase(keys::segment(id));
+        batch.erase(keys::live(id));
+        for (unsigned chunk = 0; chunk < segment->width(); ++chunk) {
+            const SegmentSlot& slot = segment->record.slots[chunk];
+            if (!slot_missing(*segment, chunk)) slots.push_back(slot);
+        }
+        segments.erase(id);
+        dying.erase(id);
+        ++counters.segments_freed;
+    }
+    if (batch.empty()) co_return Done{};
+    // Should this record be lost, the segment comes back without live blocks and is freed once
+    // more: a slot that has another generation by then is left alone.
+    (void)log.log(std::move(batch));
+    auto freed = co_await free_slots(std::move(slots));
+    if (freed.code() == Code::fenced) co_return freed.error();
+    co_return Done{};
+}
+
+}  // namespace weft::segments

@@ -1,0 +1,252 @@
+#include "engines/segments/state_internal.h"
+#include "platform/runtime/join.h"
+
+#include <algorithm>
+
+namespace weft::segments {
+namespace {
+
+constexpr std::uint32_t kRowBlocks = 64;  // At most (16 + 4) x 256 KiB in memory at a time.
+constexpr int kTargetTriesMost = 3;
+constexpr Nanos kAppendsLookedAtEvery = 1 * kMillisecond;
+constexpr Nanos kAppendsEndWithin = 30 * kSecond;
+
+}  // namespace
+
+// Chunks of one segment on their way to other slots.
+struct SegmentStore::State::Move {
+    Move(State& with_state, Segment& moved) : state(with_state), segment(moved) {
+        state.allocating.insert(segment.id);
+    }
+    Move(const Move&) = delete;
+    Move& operator=(const Move&) = delete;
+    ~Move() { state.allocating.erase(segment.id); }
+
+    std::uint32_t chunk_set() const {
+        std::uint32_t set = 0;
+        for (unsigned chunk : chunks) set |= 1U << chunk;
+        return set;
+    }
+
+    State& state;
+    Segment& segment;
+    std::vector<unsigned> chunks;
+    std::vector<SegmentSlot> targets;  // One for each chunk.
+};
+
+// Missing, or on a drive that is to be emptied.
+bool SegmentStore::State::should_move(const Segment& segment, unsigned chunk) const {
+    return slot_missing(segment, chunk) || !table.writable(segment.record.slots[chunk].drive);
+}
+
+bool SegmentStore::State::needs_rebuild(const Segment& segment) const {
+    if (segment.live == 0 && segment.unclaimed == 0) return false;
+    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+        if (should_move(segment, chunk)) return true;
+    }
+    return false;
+}
+
+// The one that has the least redundancy left comes last.
+std::vector<SegmentId> SegmentStore::State::rebuild_order(const std::set<SegmentId>& tried) const {
+    std::vector<std::pair<int, SegmentId>> order;
+    for (const auto& [id, segment] : segments) {
+        if (tried.contains(id) || !needs_rebuild(segment)) continue;
+        int redundancy = segment.record.parity_width - static_cast<int>(missing_slots(segment));
+        order.emplace_back(redundancy, id);
+    }
+    std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a > b; });
+    std::vector<SegmentId> ids;
+    for (const auto& [redundancy, id] : order) ids.push_back(id);
+    return ids;
+}
+
+Task<std::uint64_t> SegmentStore::State::rebuild() {
+    CHECK(opened);
+    auto lock = co_await or_return(co_await rebuilding.lock());
+    co_await or_return(co_await table.refresh(0));
+    co_await or_return(co_await sweep());
+    std::set<SegmentId> tried;
+    std::vector<SegmentId> queue;
+    std::uint64_t seen_changes = map_changes;
+    for (;;) {  // Ends: each round tries a segment that was not tried under this map.
+        if (closing) co_return Error{Code::cancelled, "segments.rebuild"};
+        if (seen_changes != map_changes) {
+            seen_changes = map_changes;
+            tried.clear();
+            queue.clear();
+        }
+        if (queue.empty()) queue = rebuild_order(tried);
+        if (queue.empty()) break;
+        SegmentId id = queue.back();
+        queue.pop_back();
+        tried.insert(id);
+        auto outcome = co_await rebuild_segment(id);
+        if (outcome.code() == Code::fenced || outcome.code() == Code::cancelled) {
+            co_return outcome.error();
+        }
+    }
+    std::uint64_t missing = 0;
+    for (const auto& [id, segment] : segments) {
+        if (needs_rebuild(segment)) ++missing;
+    }
+    co_return missing;
+}
+
+// Rows that are being written now would be copied half.
+Task<Done> SegmentStore::State::wait_for_appends(Segment* segment) {
+    Nanos deadline = reactor.now() + kAppendsEndWithin;
+    while (segment->appends > 0) {
+        if (closing) co_return Error{Code::cancelled, "segments.rebuild"};
+        if (reactor.now() >= deadline) co_return Error{Code::retry_later, "segments.rebuild"};
+        co_await sleep(reactor, kAppendsLookedAtEvery);
+    }
+    co_return Done{};
+}
+
+Task<Done> SegmentStore::State::rebuild_segment(SegmentId id) {
+    Segment* segment = find(id);
+    if (segment == nullptr) co_return Done{};
+    Hold hold(*this, *segment);
+    close_segment(*segment);
+    co_await or_return(co_await wait_for_appends(segment));
+
+    Result<Done> outcome = Done{};
+    for (int tries = 0; tries < kTargetTriesMost && needs_rebuild(*segment); ++tries) {
+        Move move(*this, *segment);
+        co_await or_return(co_await choose_targets(&move));
+        outcome = co_await move_rows(&move);
+        if (outcome.ok()) outcome = co_await adopt_targets(&move);
+        if (outcome.ok()) continue;  // Fewer targets than chunks: the rest is tried again.
+        (void)co_await free_slots(std::move(move.targets));
+        bool final = outcome.code() == Code::fenced || outcome.code() == Code::cancelled ||
+                     outcome.code() == Code::unavailable;
+        if (final) break;
+    }
+    co_return outcome;
+}
+
+// Takes slots on domains that no other chunk of the segment uses; where there are too few,
+// for the missing chunks before those that are only to move.
+Task<Done> SegmentStore::State::choose_targets(Move* move) {
+    Segment& segment = move->segment;
+    std::vector<unsigned> wanted;
+    for (bool missing : {true, false}) {
+        for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+            if (!should_move(segment, chunk) || slot_missing(segment, chunk) != missing) continue;
+            wanted.push_back(chunk);
+        }
+    }
+    Result<Done> outcome = Error{Code::out_of_space, "segments.rebuild"};
+    for (; !wanted.empty(); wanted.pop_back()) {
+        std::set<FailureDomainId> taken;
+        for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+            bool moves = std::find(wanted.begin(), wanted.end(), chunk) != wanted.end();
+            if (moves || slot_missing(segment, chunk)) continue;
+            taken.insert(table.domain(segment.record.slots[chunk].drive));
+        }
+        auto width = static_cast<unsigned>(wanted.size());
+        auto on = choose_drives(table.candidates(false), width, taken, reactor);
+        if (!on.has_value()) continue;
+        auto slots = co_await allocate_slots(std::move(*on), wanted, segment.id);
+        if (slots.ok()) {
+            move->chunks = std::move(wanted);
+            move->targets = std::move(slots).value();
+            co_return Done{};
+        }
+        outcome = slots.error();
+        if (slots.code() == Code::fenced) break;
+    }
+    co_return outcome;
+}
+
+Task<Done> SegmentStore::State::move_rows(Move* move) {
+    const Segment& segment = move->segment;
+    for (std::uint32_t first = 0; first < segment.record.used_blocks; first += kRowBlocks) {
+        if (closing) co_return Error{Code::cancelled, "segments.rebuild"};
+        for (unsigned chunk : move->chunks) {
+            // The part has come back.
+            if (!should_move(segment, chunk))
+                co_return Error{Code::retry_later, "segments.rebuild"};
+        }
+        std::uint32_t count = std::min(kRowBlocks, segment.record.used_blocks - first);
+        co_await or_return(co_await move_row(move, first, count));
+        co_await yield(reactor);
+    }
+    co_return Done{};
+}
+
+Task<Done> SegmentStore::State::move_row(Move* move, std::uint32_t first, std::uint32_t count) {
+    Segment& segment = move->segment;
+    std::uint32_t moving = move->chunk_set();
+    Row row(segment.width(), first, count);
+    // A chunk that is still to be had is copied; what it holds is as good as what is decoded.
+    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+        row.tried[chunk] = (moving >> chunk & 1) == 0 || slot_missing(segment, chunk);
+    }
+    co_await or_return(co_await gather(&segment, &row, segment.width()));
+    std::uint32_t to_decode = moving & ~row.there();
+    if (to_decode != 0) {
+        for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+            row.tried[chunk] = (moving >> chunk & 1) != 0;
+        }
+        unsigned k = segment.data_width();
+        co_await or_return(co_await gather(&segment, &row, k));
+        std::uint32_t survivors = row.there();
+        if (std::popcount(survivors) < static_cast<int>(k)) {
+            co_return Error{Code::unavailable, "segments.rebuild"};
+        }
+        while (std::popcount(survivors) > static_cast<int>(k)) survivors &= survivors - 1;
+        for (unsigned chunk : move->chunks) {
+            if ((to_decode >> chunk & 1) == 0) continue;
+            Buffer made(row.bytes());
+            decode(segment, row, survivors, chunk, 0, made.bytes());
+            row.chunks[chunk] = std::move(made);
+        }
+    }
+
+    std::vector<Task<Done>> writes;
+    for (std::size_t i = 0; i < move->chunks.size(); ++i) {
+        ConstBytes bytes = row.chunks[move->chunks[i]].bytes();
+        writes.push_back(drives.write(move->targets[i], fence(), first, bytes));
+    }
+    auto results = co_await join(writes);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        bool failed = !results[i].ok() && results[i].code() != Code::fenced;
+        if (failed) table.suspect(move->targets[i].drive);
+    }
+    auto outcome = first_error(results);
+    // Another target may serve; that is not the same as too few sources.
+    if (outcome.code() == Code::unavailable) co_return Error{Code::io_failed, "segments.rebuild"};
+    co_return outcome;
+}
+
+Task<Done> SegmentStore::State::adopt_targets(Move* move) {
+    std::vector<Task<Done>> flushes;
+    for (const SegmentSlot& target : move->targets) flushes.push_back(drives.flush(target.drive));
+    auto results = co_await join(flushes);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        if (results[i].ok()) continue;
+        table.suspect(move->targets[i].drive);
+        co_return Error{Code::io_failed, "segments.rebuild"};
+    }
+
+    Segment& segment = move->segment;
+    std::vector<SegmentSlot> left;
+    for (std::size_t i = 0; i < move->chunks.size(); ++i) {
+        unsigned chunk = move->chunks[i];
+        // A slot on a drive that is away is swept when it comes back.
+        if (!slot_missing(segment, chunk)) left.push_back(segment.record.slots[chunk]);
+        segment.record.slots[chunk] = move->targets[i];
+        segment.lost &= ~(1U << chunk);
+        ++counters.slots_rebuilt;
+    }
+    Lsn moved = log_record(segment);
+    if (left.empty()) co_return Done{};
+    // Until this record is safe a restart would look for the chunk in the old slot.
+    auto flushed = co_await log.flushed(moved);
+    if (flushed.ok()) (void)co_await free_slots(std::move(left));
+    co_return Done{};
+}
+
+}  // namespace weft::segments

@@ -1,0 +1,255 @@
+#include "engines/segments/segments_testing_internal.h"
+
+namespace weft::segments {
+namespace {
+
+std::uint64_t rebuild(World& world) {
+    auto left = world.reactor.run(world.store->rebuild());
+    EXPECT_TRUE(left.ok());
+    return left.ok() ? left.value() : ~std::uint64_t{0};
+}
+
+std::uint64_t slots_on(const World& world, DriveId drive) {
+    std::uint64_t count = 0;
+    for (const auto& [id, record] : world.log.records) {
+        for (const SegmentSlot& slot : record.slots) count += slot.drive == drive ? 1 : 0;
+    }
+    return count;
+}
+
+std::vector<Written> fill(World& world, int appends) {
+    std::vector<Written> all;
+    for (int i = 0; i < appends; ++i) all.push_back(world.append(1 + world.reactor.random() % 120));
+    return all;
+}
+
+void lose(World& world, DriveId drive) {
+    world.drives.set_gone(drive, true);
+    world.set_state(drive, DriveState::failed);
+}
+
+TEST(SegmentRebuild, HasNothingToDoWhenAllIsWell) {
+    World world;
+    world.start();
+    (void)fill(world, 10);
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.store->counters().slots_rebuilt, 0U);
+}
+
+TEST(SegmentRebuild, MakesLostChunksAgainOnOtherDomains) {
+    World world(1, 8);
+    world.start();
+    auto all = fill(world, 20);
+    std::uint64_t lost = slots_on(world, DriveId{2});
+    ASSERT_GT(lost, 0U);
+    lose(world, DriveId{2});
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.store->counters().slots_rebuilt, lost);
+    EXPECT_EQ(slots_on(world, DriveId{2}), 0U);
+    for (const SegmentStatus& status : world.store->list()) EXPECT_EQ(status.missing_slots, 0U);
+    world.check_invariants();
+    // The redundancy is whole again: two more may go.
+    world.drives.set_gone(DriveId{0}, true);
+    world.drives.set_gone(DriveId{5}, true);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+TEST(SegmentRebuild, RebuildsTwoChunksOfASegmentAtOnce) {
+    World world(2, 9);
+    world.start();
+    auto all = fill(world, 20);
+    lose(world, DriveId{1});
+    lose(world, DriveId{7});
+    EXPECT_EQ(rebuild(world), 0U);
+    world.drives.set_gone(DriveId{0}, true);
+    world.drives.set_gone(DriveId{5}, true);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+TEST(SegmentRebuild, KeepsMissingChunksUntilThereIsADomainForThem) {
+    World world(3, 6);
+    world.start();
+    auto all = fill(world, 10);
+    std::uint64_t segments = world.log.records.size();
+    lose(world, DriveId{3});
+    EXPECT_EQ(rebuild(world), segments);
+    EXPECT_EQ(world.store->counters().slots_rebuilt, 0U);
+    world.add_drive();
+    world.push_map();
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.store->counters().slots_rebuilt, segments);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+    world.check_invariants();
+}
+
+TEST(SegmentRebuild, TakesTheLeastRedundantFirst) {
+    World world(4, 10, 40, 64);
+    world.start();
+    (void)fill(world, 30);
+    lose(world, DriveId{1});
+    lose(world, DriveId{2});
+    // Only one write can be done: it must be for a segment that misses two.
+    std::set<SegmentId> worst;
+    for (const SegmentStatus& status : world.store->list()) {
+        if (status.missing_slots == 2) worst.insert(status.id);
+    }
+    ASSERT_FALSE(worst.empty());
+    ASSERT_LT(worst.size(), world.log.records.size());
+    auto rebuilding = world.store->rebuild();
+    rebuilding.start(std::noop_coroutine());
+    while (world.store->counters().slots_rebuilt == 0) ASSERT_TRUE(world.reactor.step());
+    std::size_t left = 0;
+    for (const SegmentStatus& status : world.store->list()) {
+        left += status.missing_slots == 2 ? 1 : 0;
+    }
+    EXPECT_EQ(left, worst.size() - 1);
+    while (!rebuilding.ended()) ASSERT_TRUE(world.reactor.step());
+}
+
+TEST(SegmentRebuild, EmptiesADrainingDrive) {
+    World world(5, 8);
+    world.start();
+    auto all = fill(world, 20);
+    std::uint32_t used = 40 - world.drives.free_slots(DriveId{4});
+    ASSERT_GT(used, 0U);
+    world.set_state(DriveId{4}, DriveState::draining);
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.drives.free_slots(DriveId{4}), 40U);
+    EXPECT_EQ(slots_on(world, DriveId{4}), 0U);
+    Written after = world.append(100);
+    EXPECT_EQ(slots_on(world, DriveId{4}), 0U);
+    all.push_back(after);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+    world.check_invariants();
+}
+
+TEST(SegmentRebuild, DoesNotRebuildTheDead) {
+    World world(6, 8);
+    world.start();
+    auto all = fill(world, 20);
+    for (const Written& written : all) world.kill(written);
+    lose(world, DriveId{2});
+    world.let_time_pass(100 * kSecond);
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.store->counters().slots_rebuilt, 0U);
+}
+
+TEST(SegmentRebuild, ReplacesSlotsThatADriveForgot) {
+    World world(7, 8);
+    world.start();
+    auto all = fill(world, 10);
+    Fence fence{world.owner, world.map.epoch};
+    std::uint64_t forgotten = 0;
+    for (const auto& [id, record] : world.log.records) {
+        const SegmentSlot& slot = record.slots[1];
+        auto freed = world.drives.free(slot.drive, fence, slot.slot, slot.generation);
+        ASSERT_TRUE(world.reactor.run(std::move(freed)).ok());
+        ++forgotten;
+    }
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.store->counters().slots_rebuilt, forgotten);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+    EXPECT_EQ(world.named_slots() + world.free_slots(), 8U * 40);
+}
+
+TEST(SegmentRebuild, SweepsSlotsOfADriveThatComesBack) {
+    World world(8, 8);
+    world.start();
+    auto all = fill(world, 20);
+    lose(world, DriveId{2});
+    EXPECT_EQ(rebuild(world), 0U);
+    world.drives.set_gone(DriveId{2}, false);
+    world.set_state(DriveId{2}, DriveState::active);
+    EXPECT_LT(world.drives.free_slots(DriveId{2}), 40U);
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.drives.free_slots(DriveId{2}), 40U);
+    EXPECT_EQ(world.named_slots() + world.free_slots(), 8U * 40);
+}
+
+TEST(SegmentRebuild, GoesOnWhileDataIsWrittenAndDeleted) {
+    World world(9, 9);
+    world.start();
+    auto all = fill(world, 15);
+    lose(world, DriveId{3});
+    auto rebuilding = world.store->rebuild();
+    rebuilding.start(std::noop_coroutine());
+    for (int i = 0; i < 10; ++i) {
+        all.push_back(world.append(1 + world.reactor.random() % 60));
+        world.kill(all.front());
+        all.erase(all.begin());
+    }
+    while (!rebuilding.ended()) ASSERT_TRUE(world.reactor.step());
+    EXPECT_EQ(rebuilding.take_result().value(), 0U);
+    world.drives.set_gone(DriveId{0}, true);
+    world.drives.set_gone(DriveId{5}, true);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+    world.check_invariants();
+}
+
+TEST(SegmentRebuild, StopsWhenTheDriveComesBack) {
+    World world(10, 8, 40, 2048);  // Long slots: the rebuild of one takes many steps.
+    world.start();
+    auto all = fill(world, 20);
+    (void)world.reactor.run(world.store->close());
+    world.start();  // Closed at full length, so that there is much to copy.
+    DriveId lost = world.log.records.begin()->second.slots[0].drive;
+    lose(world, lost);
+    auto rebuilding = world.store->rebuild();
+    rebuilding.start(std::noop_coroutine());
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(world.reactor.step());
+    world.drives.set_gone(lost, false);
+    world.set_state(lost, DriveState::active);
+    while (!rebuilding.ended()) ASSERT_TRUE(world.reactor.step());
+    EXPECT_EQ(rebuilding.take_result().value(), 0U);
+    EXPECT_EQ(world.store->counters().slots_rebuilt, 0U);
+    EXPECT_EQ(world.named_slots() + world.free_slots(), 8U * 40);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+TEST(SegmentRebuild, EndsFencedWhenSomebodyElseOwnsTheShard) {
+    World world(11, 8);
+    world.start();
+    (void)fill(world, 5);
+    for (std::uint32_t id = 0; id < 8; ++id) {
+        Fence newer{world.owner, Epoch{1000}};
+        ASSERT_TRUE(world.reactor.run(world.drives.fence(DriveId{id}, newer)).ok());
+    }
+    lose(world, world.log.records.begin()->second.slots[0].drive);
+    EXPECT_EQ(world.reactor.run(world.store->rebuild()).code(), Code::fenced);
+}
+
+// Goal: a rebuild that meets failing writes, or is cut off at any point by a restart, loses
+// nothing, and the next one ends it; no slot leaks.
+TEST(SegmentRebuild, IsResumedAfterAnyFailureOrRestart) {
+    for (std::uint64_t seed = 0; seed < 80; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(seed, 9);
+        world.start();
+        auto all = fill(world, 12);
+        lose(world, DriveId{1});
+        if (seed % 3 == 0) world.set_state(DriveId{6}, DriveState::draining);
+        if (seed % 2 == 0) {
+            world.drives.fail_write_after(seed);
+            (void)world.reactor.run(world.store->rebuild());
+        } else {
+            auto rebuilding = world.store->rebuild();
+            rebuilding.start(std::noop_coroutine());
+            for (std::uint64_t i = 0; i < seed * 7 && !rebuilding.ended(); ++i) {
+                ASSERT_TRUE(world.reactor.step());
+            }
+        }
+        world.start();
+        EXPECT_EQ(rebuild(world), 0U);
+        EXPECT_EQ(slots_on(world, DriveId{1}), 0U);
+        std::uint64_t expected = 9U * 40;
+        // The lost drive keeps what it had; it is swept if it ever comes back.
+        expected -= 40 - world.drives.free_slots(DriveId{1});
+        EXPECT_EQ(world.named_slots() + world.free_slots(), expected);
+        world.drives.set_gone(DriveId{0}, true);
+        world.drives.set_gone(DriveId{5}, true);
+        for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+    }
+}
+
+}  // namespace
+}  // namespace weft::segments

@@ -1,0 +1,173 @@
+#include "engines/segments/segments_testing_internal.h"
+
+namespace weft::segments {
+namespace {
+
+// Scrubs with a verify that reads what is in `live`, as an owner does with its extents.
+struct Owner {
+    World& world;
+    std::vector<Written> live;
+    int verified = 0;
+    bool blind = false;  // Says that all is right without having looked.
+
+    Task<Done> verify(SegmentId id) {
+        ++verified;
+        if (blind) co_return Done{};
+        for (const Written& written : live) {
+            std::size_t at = 0;
+            for (const BlockRun& run : written.runs) {
+                auto crcs = std::span(written.crcs).subspan(at, run.count);
+                at += run.count;
+                if (run.first.segment != id) continue;
+                std::vector<std::byte> into(run.count * kBlockBytes);
+                co_await or_return(co_await world.store->read(run, crcs, into));
+            }
+        }
+        co_return Done{};
+    }
+    void scrub() {
+        std::function<Task<Done>(SegmentId)> call = [this](SegmentId id) {
+            return verify(id);
+        };
+        auto outcome = world.reactor.run(world.store->scrub(call));
+        EXPECT_TRUE(outcome.ok());
+    }
+    std::uint64_t repaired() const { return world.store->counters().blocks_repaired; }
+};
+
+Owner filled(World& world, int appends = 6) {
+    world.start();
+    Owner owner{world, {}, 0, false};
+    for (int i = 0; i < appends; ++i) owner.live.push_back(world.append(128));
+    return owner;
+}
+
+SegmentSlot chunk_of(World& world, SegmentId id, unsigned chunk) {
+    return world.store->find(id)->slots[chunk];
+}
+
+TEST(SegmentScrub, FindsNothingWrongWhereNothingIs) {
+    World world;
+    Owner owner = filled(world);
+    owner.scrub();
+    EXPECT_EQ(owner.repaired(), 0U);
+    EXPECT_EQ(owner.verified, 2);  // Three segments, one of them open.
+}
+
+TEST(SegmentScrub, RepairsAnyBadBlock) {
+    for (unsigned chunk = 0; chunk < 6; ++chunk) {
+        SCOPED_TRACE(chunk);
+        World world(chunk);
+        Owner owner = filled(world);
+        SegmentId id = owner.live[0].runs[0].first.segment;
+        world.drives.corrupt(chunk_of(world, id, chunk), 7);
+        owner.scrub();
+        EXPECT_EQ(owner.repaired(), 1U);
+        owner.scrub();
+        EXPECT_EQ(owner.repaired(), 1U);
+        world.drives.set_gone(chunk_of(world, id, (chunk + 1) % 6).drive, true);
+        world.drives.set_gone(chunk_of(world, id, (chunk + 2) % 6).drive, true);
+        for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+    }
+}
+
+TEST(SegmentScrub, RepairsAllParityOfABlock) {
+    World world;
+    Owner owner = filled(world);
+    SegmentId id = owner.live[0].runs[0].first.segment;
+    world.drives.corrupt(chunk_of(world, id, 4), 7);
+    world.drives.corrupt(chunk_of(world, id, 5), 7);
+    owner.scrub();
+    EXPECT_EQ(owner.repaired(), 2U);
+    world.drives.set_gone(chunk_of(world, id, 0).drive, true);
+    world.drives.set_gone(chunk_of(world, id, 1).drive, true);
+    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+// Goal: where nobody holds the data to a checksum, a bad data block is told from bad parity.
+TEST(SegmentScrub, NeverMakesParityOfOneBadDataBlock) {
+    World world;
+    Owner owner = filled(world);
+    owner.blind = true;
+    SegmentId id = owner.live[0].runs[0].first.segment;
+    world.drives.corrupt(chunk_of(world, id, 2), 7);
+    owner.scrub();
+    EXPECT_EQ(owner.repaired(), 1U);
+    world.drives.set_gone(chunk_of(world, id, 0).drive, true);
+    world.drives.set_gone(chunk_of(world, id, 1).drive, true);
+    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+TEST(SegmentScrub, LeavesParityAloneWhereDataIsLost) {
+    World world;
+    Owner owner = filled(world);
+    SegmentId id = owner.live[0].runs[0].first.segment;
+    for (unsigned chunk : {0U, 1U, 4U}) world.drives.corrupt(chunk_of(world, id, chunk), 7);
+    std::uint64_t before = world.drives.writes();
+    owner.scrub();
+    EXPECT_EQ(owner.repaired(), 0U);
+    EXPECT_EQ(world.drives.writes(), before);
+}
+
+TEST(SegmentScrub, SkipsSegmentsThatMissChunks) {
+    World world;
+    Owner owner = filled(world);
+    world.set_state(DriveId{1}, DriveState::failed);
+    owner.scrub();
+    EXPECT_EQ(owner.repaired(), 0U);
+}
+
+// Goal: rows that a crash left half written are evened out once, and not reported as damage.
+TEST(SegmentScrub, EvensOutWhatACrashLeftBehind) {
+    World world;
+    Owner owner = filled(world);
+    owner.live.push_back(world.append(4, StreamKind::cold));
+    SegmentId id = owner.live.back().runs[0].first.segment;
+    auto data = world.noise(64);
+    {
+        auto cut_off = world.store->append(StreamKind::cold, data);
+        cut_off.start(std::noop_coroutine());
+        ASSERT_FALSE(cut_off.ended());
+    }
+    world.start();
+    for (std::uint32_t block = 1; block < 4; ++block) {
+        world.drives.corrupt(chunk_of(world, id, 3), block);
+        world.drives.corrupt(chunk_of(world, id, 4), block);
+    }
+    EXPECT_FALSE(world.log.records.at(id).closed);
+    owner.scrub();
+    EXPECT_EQ(owner.repaired(), 0U);
+    EXPECT_TRUE(world.log.records.at(id).closed);
+    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+TEST(SegmentScrub, RandomDamageIsAllRepaired) {
+    for (std::uint64_t seed = 0; seed < 30; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(seed);
+        Owner owner = filled(world, 8);
+        world.start();  // Closes what is open.
+        std::set<std::pair<SegmentId, std::uint32_t>> hit;
+        for (int i = 0; i < 20; ++i) {
+            auto segment = world.log.records.begin();
+            std::advance(segment, world.reactor.random() % world.log.records.size());
+            auto block = static_cast<std::uint32_t>(world.reactor.random() % 64);
+            if (!hit.emplace(segment->first, block).second) continue;
+            auto first = static_cast<unsigned>(world.reactor.random() % 6);
+            auto count = static_cast<unsigned>(1 + world.reactor.random() % 2);
+            for (unsigned n = 0; n < count; ++n) {
+                world.drives.corrupt(chunk_of(world, segment->first, (first + n) % 6), block);
+            }
+        }
+        owner.scrub();
+        std::uint64_t writes = world.drives.writes();
+        owner.scrub();
+        EXPECT_EQ(world.drives.writes(), writes);
+        world.drives.set_gone(DriveId{0}, true);
+        world.drives.set_gone(DriveId{3}, true);
+        for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+    }
+}
+
+}  // namespace
+}  // namespace weft::segments

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "model/layout/block_address.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weft {
+
+// Values of a shard's index. Format: docs/formats/index-values.md.
+
+// All that stat shows, and what the namespace needs beside it.
+struct InodeRecord {
+    std::uint32_t mode = 0;  // Type and permission bits, as in st_mode.
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    std::uint32_t nlink = 0;
+    std::uint64_t size = 0;     // Of a directory: its number of entries.
+    std::uint64_t blocks = 0;   // 4 KiB blocks that hold data or are reserved.
+    std::int64_t atime_ns = 0;  // Since 1970 UTC.
+    std::int64_t mtime_ns = 0;
+    std::int64_t ctime_ns = 0;
+    std::int64_t btime_ns = 0;
+    std::uint64_t rdev = 0;
+    std::uint64_t generation = 0;
+    std::uint64_t version = 0;  // Rises with every change of the inode or its content.
+    InodeId parent;             // Of a directory.
+    std::string symlink;        // Target of a symbolic link.
+    friend bool operator==(const InodeRecord&, const InodeRecord&) = default;
+};
+
+struct EntryRecord {
+    InodeId inode;
+    std::uint32_t type = 0;  // The S_IFMT bits of the inode's mode.
+    friend bool operator==(const EntryRecord&, const EntryRecord&) = default;
+};
+
+// Blocks [end - count, end) of a file, end from the key. data: they lie at `first` and on, with
+// one crc32c a block. reserved: promised by fallocate, read as zeros.
+struct ExtentRecord {
+    enum class Kind : std::uint8_t { data = 1, reserved = 2 };
+    Kind kind = Kind::data;
+    BlockAddress first;
+    std::uint32_t count = 0;
+    std::vector<std::uint32_t> crcs;
+    friend bool operator==(const ExtentRecord&, const ExtentRecord&) = default;
+};
+// Longer runs are split, so that a value stays small.
+inline constexpr std::uint32_t kExtentBlocksMost = 64;
+
+struct SegmentRecord {
+    std::uint8_t data_width = 0;    // k
+    std::uint8_t parity_width = 0;  // m
+    StreamKind stream = StreamKind::hot;
+    bool closed = false;
+    std::uint32_t slot_blocks = 0;
+    std::uint32_t used_blocks = 0;   // Of each slot; known once closed.
+    std::int64_t born_ns = 0;        // Wall clock; age for the cleaner.
+    std::vector<SegmentSlot> slots;  // k + m
+    friend bool operator==(const SegmentRecord&, const SegmentRecord&) = default;
+};
+
+std::string encode(const InodeRecord& record);
+std::string encode(const EntryRecord& record);
+std::string encode(const ExtentRecord& record);
+std::string encode(const SegmentRecord& record);
+// Empty on anything malformed.
+std::optional<InodeRecord> decode_inode(std::string_view value);
+std::optional<EntryRecord> decode_entry(std::string_view value);
+std::optional<ExtentRecord> decode_extent(std::string_view value);
+std::optional<SegmentRecord> decode_segment(std::string_view value);
+
+}  // namespace weft
