@@ -1,0 +1,28 @@
+#include "roles/compute/compute_role.h"
+
+#include "roles/compute/core_internal.h"
+
+namespace weft::compute {
+
+ComputeRole::ComputeRole(Reactor& reactor, DriveService& drives, ComputeSettings settings)
+    : core_(std::make_unique<Core>(reactor, drives, settings)) {}
+
+ComputeRole::~ComputeRole() = default;
+
+Task<Done> ComputeRole::open(ClusterMap map, Epoch epoch) {
+    return core_->open(std::move(map), epoch);
+}
+Task<Done> ComputeRole::close() {
+    return core_->close();
+}
+Result<SessionId> ComputeRole::open_session(LeaseHolder* holder) {
+    return core_->open_session(holder);
+}
+Task<Done> ComputeRole::close_session(SessionId session) {
+    return core_->close_session(session);
+}
+Task<Done> ComputeRole::set_map(ClusterMap map) {
+    return core_->set_map(std::move(map));
+}
+
+}  // namespace weft::compute

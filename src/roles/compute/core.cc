@@ -1,0 +1,230 @@
+#include "model/layout/keys.h"
+#include "platform/base/bytes.h"
+#include "platform/runtime/join.h"
+#include "roles/compute/core_internal.h"
+#include "roles/compute/recovery_internal.h"
+
+#include <algorithm>
+
+namespace weft::compute {
+
+Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings with_settings)
+    : reactor(with_reactor),
+      settings(with_settings),
+      journal(with_reactor, with_drives, JournalId{0}),
+      drives(with_drives, journal),
+      cache(settings.index_cache_bytes),
+      inodes(settings.cached_inodes_most, [this](Lsn lsn) { return is_settled(lsn); }),
+      locks(with_reactor),
+      leases(settings.leases),
+      advisory(settings.locks),
+      work(with_reactor),
+      cleaned(with_reactor),
+      purging(with_reactor),
+      landed(with_reactor),
+      gate(with_reactor) {}
+
+Core::~Core() = default;
+
+std::int64_t Core::wall_now() {
+    last_wall = std::max(last_wall, reactor.wall_now());
+    return last_wall;
+}
+
+Lsn Core::commit(Transaction transaction) {
+    std::string record = encode_record(transaction);
+    CHECK(record.size() <= journal::Journal::kRecordBytesMost);
+    Lsn lsn = journal.append(std::move(record));
+    for (const auto& [id, batch] : transaction.parts) {
+        Shard& at = shard(id);
+        at.apply(batch, lsn);
+        bool due = at.index.needs_checkpoint() ||
+                   at.data.staged_bytes() > settings.data.staged_bytes_usual;
+        if (due) wake_duties();
+    }
+    return lsn;
+}
+
+Lsn commit_everywhere(Core& core, Transaction transaction) {
+    return core.commit(std::move(transaction));
+}
+
+Task<Done> Core::settled(Lsn lsn) {
+    if (is_settled(lsn)) co_return Done{};
+    co_return co_await journal.committed(lsn);
+}
+
+std::vector<ShardId> Core::shards_of(FileId file, std::uint64_t from_region,
+                                     std::uint64_t to_region) const {
+    std::vector<ShardId> found;
+    if (to_region - from_region >= map.shard_count) {
+        for (const auto& [id, shard] : shards) found.push_back(id);
+        return found;
+    }
+    for (std::uint64_t region = from_region; region < to_region; ++region) {
+        found.push_back(routing.of(file, region));
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+}
+
+namespace {
+
+// Adds up what the shard has counted of each filesystem.
+Task<Done> count_usage(Core* core, Shard* shard) {
+    std::string from = keys::usage_prefix();
+    std::string to = keys::after_prefix(from);
+    for (auto& [id, filesystem] : core->filesystems) {
+        auto blocks = co_await shard->index.get(keys::usage_blocks(id));
+        if (blocks.ok()) {
+            filesystem.used_blocks += ByteReader(blocks.value()).number<std::int64_t>();
+        }
+        auto inodes = co_await shard->index.get(keys::usage_inodes(id));
+        if (inodes.ok()) filesystem.inodes += ByteReader(inodes.value()).number<std::int64_t>();
+    }
+    co_return Done{};
+}
+
+void take_filesystems(Core& core) {
+    for (const FilesystemEntry& entry : core.map.filesystems) {
+        Filesystem& filesystem = core.filesystems[entry.id];
+        filesystem.capacity_blocks = entry.capacity_bytes / kBlockBytes;
+    }
+}
+
+Task<Done> find_roots(Core* core) {
+    for (auto& [id, filesystem] : core->filesystems) {
+        FileId root{id, kRootInode};
+        auto found = co_await core->home(root).index.get(keys::inode(root));
+        if (!found.ok() && found.code() != Code::not_found) co_return found.error();
+        filesystem.serving = found.ok();
+    }
+    co_return Done{};
+}
+
+}  // namespace
+
+Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
+    CHECK(!opened && shards.empty());
+    map = std::move(with_map);
+    routing = {map.routing_key, map.shard_count};
+    journal.set_map(map);
+    ShardHost host{reactor, drives, journal, *this, cache, settings};
+    Recovery recovery(host, &map);
+    auto visit = [&recovery](Lsn lsn, std::string_view record) {
+        return recovery.visit(lsn, record);
+    };
+    auto verify = [&recovery](Lsn lsn, std::string_view record) {
+        return recovery.verify(lsn, record);
+    };
+    journal::Journal::Visit on_visit = visit;
+    journal::Journal::Verify on_verify = verify;
+    co_await or_return(co_await journal.open(epoch, std::move(on_visit), std::move(on_verify)));
+
+    for (std::uint32_t number = 0; number < map.shard_count; ++number) {
+        ShardId id{number};
+        shards[id] = std::make_unique<Shard>(host, id);
+    }
+    co_await or_return(co_await recovery.open_shards(&shards));
+    take_filesystems(*this);
+    for (auto& [id, shard] : shards) co_await or_return(co_await count_usage(this, shard.get()));
+    co_await or_return(co_await find_roots(this));
+    opened = true;
+    co_await or_return(co_await recover_orphans());
+    start_duties();
+    co_return Done{};
+}
+
+Task<Done> Core::close() {
+    closing = true;
+    work.notify_all();
+    cleaned.notify_all();
+    purging.notify_all();
+    std::vector<SessionId> open_sessions;
+    for (const auto& [id, session] : sessions) open_sessions.push_back(id);
+    for (SessionId id : open_sessions) (void)co_await close_session(id);
+    while (in_flight > 0) co_await landed.wait();
+    co_await or_return(co_await gate.close());
+    // A restart then finds next to nothing to replay.
+    for (auto& [id, shard] : shards) {
+        if (shard->first_needed().value == 0) continue;
+        auto lock = co_await or_return(co_await shard->maintenance.lock());
+        co_await or_return(co_await shard->checkpoint());
+    }
+    for (auto& [id, shard] : shards) co_await or_return(co_await shard->close());
+    Lsn last = journal.last_appended();
+    co_await or_return(co_await journal.flushed(last));
+    co_return co_await journal.close();
+}
+
+Task<Done> Core::set_map(ClusterMap next) {
+    if (next.epoch < map.epoch) co_return Error{Code::refresh_map, "compute.set_map"};
+    bool same_shape = next.cluster == map.cluster && next.shard_count == map.shard_count &&
+                      next.routing_key == map.routing_key && next.slot_bytes == map.slot_bytes;
+    if (!same_shape) co_return Error{Code::invalid, "compute.set_map"};
+    map = std::move(next);
+    journal.set_map(map);
+    for (auto& [id, shard] : shards) shard->segments.set_map(map);
+    take_filesystems(*this);
+    gate.spawn(rebuild_all());
+    wake_duties();
+    co_return Done{};
+}
+
+InodeRecord& Change::edit(InodePin inode) {
+    for (Edit& edit : edits_) {
+        if (&*edit.inode == &*inode) return edit.record;
+    }
+    InodeRecord record = inode->record;
+    edits_.push_back({std::move(inode), std::move(record), true});
+    return edits_.back().record;
+}
+
+InodePin Change::create(FileId file, InodeRecord record) {
+    InodePin inode = core_.inodes.pin(file);
+    CHECK(!inode->exists);  // Somebody may have asked for the number before, in vain.
+    inode->loaded = true;
+    edits_.push_back({inode, std::move(record), true});
+    return inode;
+}
+
+void Change::erase(InodePin inode) {
+    (void)edit(inode);
+    for (Edit& edit : edits_) {
+        if (&*edit.inode == &*inode) edit.exists = false;
+    }
+}
+
+void Change::charge(FilesystemId filesystem, ShardId shard, std::int64_t blocks,
+                    std::int64_t inodes) {
+    if (blocks != 0) on(shard).add(keys::usage_blocks(filesystem), blocks);
+    if (inodes != 0) on(shard).add(keys::usage_inodes(filesystem), inodes);
+    if (blocks != 0 || inodes != 0) charges_.push_back({filesystem, blocks, inodes});
+}
+
+Lsn Change::commit() {
+    for (const Edit& edit : edits_) {
+        if (edit.exists) {
+            at(edit.inode->id).put(keys::inode(edit.inode->id), encode(edit.record));
+        } else {
+            at(edit.inode->id).erase(keys::inode(edit.inode->id));
+        }
+    }
+    Lsn lsn = commit_everywhere(core_, std::move(transaction_));
+    for (Edit& edit : edits_) {
+        Inode& inode = *edit.inode;
+        inode.record = std::move(edit.record);
+        inode.exists = edit.exists;
+        inode.changed = lsn;
+        if (std::exchange(inode.atime_unsaved, false)) --core_.atimes_unsaved;
+    }
+    for (const Charge& charge : charges_) {
+        Filesystem& filesystem = core_.filesystems[charge.filesystem];
+        filesystem.used_blocks += charge.blocks;
+        filesystem.inodes += charge.inodes;
+    }
+    return lsn;
+}
+
+}  // namespace weft::compute

@@ -1,0 +1,303 @@
+#pragma once
+
+#include "engines/journal/journal.h"
+#include "engines/leases/lease_table.h"
+#include "engines/locks/lock_table.h"
+#include "engines/shard/committer.h"
+#include "model/cluster/cluster_map.h"
+#include "model/layout/routing.h"
+#include "model/services/admin_services.h"
+#include "model/services/compute_service.h"
+#include "roles/compute/key_locks_internal.h"
+#include "roles/compute/noting_drives_internal.h"
+#include "roles/compute/session_table_internal.h"
+#include "roles/compute/shard_internal.h"
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace weft::compute {
+
+// What an orphan record says: empty, the inode goes; a block number, what is behind it goes;
+// this, of a root, the whole filesystem goes.
+inline constexpr std::string_view kRemovedMark = "removed";
+
+// A filesystem as far as this core counts it.
+struct Filesystem {
+    std::uint64_t capacity_blocks = 0;
+    std::int64_t used_blocks = 0;
+    std::int64_t inodes = 0;
+    bool serving = false;  // Its root is there, and it is not being removed.
+};
+
+enum class Operation : std::uint8_t {
+    lookup,
+    getattr,
+    setattr,
+    create,
+    link,
+    unlink,
+    rmdir,
+    rename,
+    readlink,
+    readdir,
+    open,
+    release,
+    read,
+    write,
+    fsync,
+    fallocate,
+    copy_range,
+    seek,
+    xattr,
+    lock,
+    count
+};
+
+// Everything of the compute role that operations and duties stand on: shards and journal, the
+// inodes in memory, leases, locks, sessions, and space.
+//
+// The way of a change: admit(), pin the inodes, guard them with Changing, recall what others
+// cache, take the locks, read what the decision needs; then, without an await, decide on the
+// inodes' records and commit a Change; let the locks go, and wait until it is committed.
+// Records in memory change only at a commit, so whoever reads one without awaiting in between
+// sees a state that was, and waits for `changed` to be committed before it tells anybody.
+class Core final : public Committer {
+public:
+    Core(Reactor& reactor, DriveService& drives, ComputeSettings settings);
+    ~Core() override;
+
+    // core.cc
+    Task<Done> open(ClusterMap map, Epoch epoch);
+    Task<Done> close();
+    Task<Done> set_map(ClusterMap map);
+    Lsn commit(Transaction transaction) override;
+    Task<Done> admit() override;
+    Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
+    Task<Done> flushed(Lsn lsn) override { return journal.flushed(lsn); }
+    std::int64_t wall_now() override;
+    // committed(), without a task where there is nothing to wait for.
+    bool is_settled(Lsn lsn) const { return lsn <= journal.last_committed(); }
+    Task<Done> settled(Lsn lsn);
+
+    Shard& shard(ShardId id) { return *shards.at(id); }
+    Shard& home(FileId file) { return shard(shard_of(file.inode)); }
+    Shard& region_shard(FileId file, std::uint64_t region) {
+        return shard(routing.of(file, region));
+    }
+    // Shards that may have bytes of the file in regions [from, to); all of them if those are many.
+    std::vector<ShardId> shards_of(FileId file, std::uint64_t from_region,
+                                   std::uint64_t to_region) const;
+    void count(Operation operation) { ++operations[static_cast<std::size_t>(operation)]; }
+
+    // inodes.cc
+    // In memory, whether it exists or not.
+    Task<InodePin> load(FileId file);
+    // stale.
+    Task<InodePin> pin(FileId file);
+    // not_a_directory, and not_found where it has been removed.
+    Task<InodePin> pin_directory(FileId file);
+    // is_a_directory, invalid.
+    Task<InodePin> pin_regular(FileId file);
+    // The entry's record; empty if there is no such name.
+    Task<std::optional<EntryRecord>> find_entry(FileId directory, std::string name);
+    // What `session` is told of an inode: its attributes as they are now, and a read lease if
+    // one can be given.
+    Node look(SessionId session, InodePin inode);
+    // `node` once `seen` is committed, with the lease only if it still holds.
+    Task<Node> answer(SessionId session, InodePin inode, Node node, Lsn seen);
+    // Removes the inode in the background if nothing keeps it.
+    void purge_if_unused(InodePin inode);
+
+    // recalls.cc
+    // Before a change of `inode` by `session`; the caller holds a Changing.
+    Task<Done> recall_for_change(SessionId by, FileId file, std::string name, bool data);
+    // Before a look at it: whoever buffers writes sends them.
+    Task<Done> recall_for_look(SessionId by, InodePin inode);
+    Task<Done> recall_all(std::vector<leases::Recalled> recalled, FileId file, std::string name,
+                          bool data);
+
+    // sessions.cc
+    Result<SessionId> open_session(LeaseHolder* holder);
+    void end_session(SessionId id);
+    Task<Done> close_session(SessionId id);
+    Result<std::shared_ptr<Session>> session(SessionId id);
+    // Does `work` once for each (session, seq), and gives later ones the first reply.
+    template <class T>
+    Task<T> once(Caller caller, Task<T> work);
+    // A handle of the session on the inode. limit_reached.
+    Result<std::uint64_t> add_handle(SessionId session, InodePin inode);
+    void drop_handle(Session& session, std::uint64_t handle);
+    void wake_locks(const std::vector<locks::Ticket>& woken);
+
+    // space.cc
+    // Waits, or refuses, while the drives have no room for so many more bytes of file data.
+    Task<Done> admit_space(std::uint64_t bytes);
+    // Until the cleaner has done a round. False if nothing can be won any more.
+    Task<bool> wait_for_room();
+    // out_of_space: a filesystem is as a disk of its capacity.
+    Result<Done> check_capacity(FilesystemId filesystem, std::int64_t more_blocks) const;
+    std::uint64_t physical_free_blocks() const;
+    std::uint64_t physical_blocks() const;
+    std::uint64_t staged_blocks() const;
+    std::uint64_t reclaimable_blocks() const;
+    std::uint64_t coming_blocks() const;
+    std::uint64_t cleaning_starts_below() const;
+    FilesystemUsage usage_of(FilesystemId filesystem) const;
+
+    // purge.cc
+    // Frees blocks of the file from `from_block` on in the given shards, in bounded steps; the
+    // caller holds the inode's lock. Gives the last record written.
+    Task<Lsn> purge_blocks(InodePin inode, std::uint64_t from_block, std::vector<ShardId> in);
+    // Ends a truncation that did not come to its end.
+    Task<Done> finish_truncation(InodePin inode);
+
+    // duties
+    void start_duties();
+    void wake_duties() { work.notify_all(); }
+    Task<Done> keep_shard(Shard* shard);
+    Task<Done> keep_journal();
+    Task<Done> keep_space();
+    Task<Done> keep_inodes();
+    Task<Done> rebuild_all();
+    Task<Done> purge_worker();
+    Task<Done> purge_inode(FileId file);
+    // Everything of it, shard by shard; its mark in shard 0 goes last, so that a restart goes on.
+    Task<Done> mark_removed(FilesystemId id);
+    Task<Done> remove_filesystem_now(FilesystemId id);
+    Task<Done> recover_orphans();
+    Task<Done> recover_orphan(FileId file, std::string marker);
+    std::uint64_t journal_bytes() const;
+    Task<Done> trim_journal();
+    Task<Done> trim_to_needed();
+    Task<Done> save_atimes();
+    Task<bool> clean_one(Shard* shard);
+
+    Reactor& reactor;
+    ComputeSettings settings;
+    journal::Journal journal;
+    NotingDrives drives;
+    index::BlockCache cache;
+    ClusterMap map;
+    ShardRouting routing;
+    bool opened = false;
+    bool recovering = true;  // Until the first request can be served.
+    bool closing = false;
+
+    std::map<ShardId, std::unique_ptr<Shard>> shards;
+    std::map<FilesystemId, Filesystem> filesystems;
+    InodeTable inodes;
+    KeyLocks locks;
+    leases::LeaseTable leases;
+    locks::LockTable advisory;
+    std::map<locks::Ticket, std::shared_ptr<LockWait>> lock_waits;
+    std::map<SessionId, std::shared_ptr<Session>> sessions;
+    // Over, but with recalls that their holder has not answered.
+    std::vector<std::shared_ptr<Session>> ended_sessions;
+    std::size_t handle_count = 0;
+    std::uint64_t last_handle = 0;
+
+    std::deque<FileId> to_purge;
+    std::set<FileId> being_purged;     // In the queue or in work.
+    bool orphans_left_behind = false;  // More than the queue takes: look for them again.
+    std::size_t in_flight = 0;         // Requests that may commit.
+    bool nothing_reclaimable = false;
+    // Only what is kept back is free, and emptied segments are on their way: everybody goes
+    // slower, deleting and the index's checkpoints too, for they need room as well.
+    bool waiting_for_segments = false;
+    std::array<std::uint64_t, static_cast<std::size_t>(Operation::count)> operations{};
+    std::int64_t last_wall = 0;
+    std::size_t atimes_unsaved = 0;
+
+    Signal work;     // Something for a duty to look at.
+    Signal cleaned;  // A round of the cleaner has ended.
+    Signal purging;  // Something for the purge workers.
+    Signal landed;   // No request that may commit is in flight.
+    Gate gate;       // Last: its tasks go first.
+};
+
+// A transaction on inodes that is being decided. Made, filled and committed without an await in
+// between: then it is atomic in memory as it is in the journal.
+class Change {
+public:
+    explicit Change(Core& core) : core_(core) {}
+
+    // The record the inode will have; the same for every call with the same inode.
+    InodeRecord& edit(InodePin inode);
+    // A new inode, in memory at once and existing from the commit on.
+    InodePin create(FileId file, InodeRecord record);
+    void erase(InodePin inode);
+    Batch& on(ShardId shard) { return transaction_.on(shard); }
+    Batch& at(FileId file) { return on(shard_of(file.inode)); }
+    // Counts blocks and inodes of a filesystem that came in this shard (or went, if negative).
+    void charge(FilesystemId filesystem, ShardId shard, std::int64_t blocks, std::int64_t inodes);
+    Lsn commit();
+
+private:
+    struct Edit {
+        InodePin inode;
+        InodeRecord record;
+        bool exists = true;
+    };
+    struct Charge {
+        FilesystemId filesystem;
+        std::int64_t blocks = 0;
+        std::int64_t inodes = 0;
+    };
+    Core& core_;
+    Transaction transaction_;
+    std::deque<Edit> edits_;  // Records stay where they are.
+    std::vector<Charge> charges_;
+};
+
+// All parts of a transaction, on whatever cores their shards are: one record if they are on
+// this one. docs/decisions/0002-cross-shard-commit.md says where two-phase commit comes in.
+Lsn commit_everywhere(Core& core, Transaction transaction);
+
+// Counts a request that close() has to wait for.
+class InFlight {
+public:
+    explicit InFlight(Core& core) : core_(core) { ++core_.in_flight; }
+    InFlight(const InFlight&) = delete;
+    InFlight& operator=(const InFlight&) = delete;
+    ~InFlight() {
+        if (--core_.in_flight == 0) core_.landed.notify_all();
+    }
+
+private:
+    Core& core_;
+};
+
+template <class T>
+Task<T> Core::once(Caller caller, Task<T> work_) {
+    auto found = session(caller.session);
+    if (!found.ok()) co_return found.error();
+    InFlight flight(*this);
+    if (caller.seq == 0) co_return co_await work_;
+    std::shared_ptr<Session> of = std::move(found).value();
+    auto [slot, fresh] = of->replies.begin(reactor, caller.seq);
+    if (slot == nullptr) co_return Error{Code::invalid, "compute.seq"};
+    if (!fresh) {
+        while (!slot->reply.has_value()) co_await slot->ended.wait();
+        if (!slot->reply->ok()) co_return slot->reply->error();
+        const T* known = std::get_if<T>(&slot->reply->value());
+        if (known == nullptr) co_return Error{Code::invalid, "compute.seq"};
+        co_return *known;
+    }
+    auto result = co_await work_;
+    if (result.ok()) {
+        slot->reply.emplace(Reply(result.value()));
+    } else {
+        slot->reply.emplace(result.error());
+        if (result.code() == Code::retry_later) of->replies.forget(caller.seq);
+    }
+    slot->ended.notify_all();
+    co_return result;
+}
+
+}  // namespace weft::compute

@@ -1,0 +1,109 @@
+#include "roles/compute/core_internal.h"
+
+#include <algorithm>
+
+namespace weft::compute {
+namespace {
+
+constexpr Nanos kIdle = 1 * kSecond;
+constexpr int kPurgeWorkers = 4;
+
+}  // namespace
+
+void Core::start_duties() {
+    recovering = false;
+    for (auto& [id, shard] : shards) gate.spawn(keep_shard(shard.get()));
+    gate.spawn(keep_journal());
+    gate.spawn(keep_space());
+    gate.spawn(keep_inodes());
+    gate.spawn(rebuild_all());
+    for (int i = 0; i < kPurgeWorkers; ++i) gate.spawn(purge_worker());
+}
+
+// Staged bytes to stripes, the index's table to a run, runs into fewer runs.
+Task<Done> Core::keep_shard(Shard* shard) {
+    while (!closing) {
+        bool failed = false;
+        if (shard->data.staged_bytes() > settings.data.staged_bytes_usual) {
+            auto destaged = co_await shard->data.destage(journal.last_appended());
+            failed = !destaged.ok();
+        }
+        {
+            auto lock = co_await or_return(co_await shard->maintenance.lock());
+            if (shard->index.needs_checkpoint()) {
+                auto done = co_await shard->checkpoint();
+                failed = failed || !done.ok();
+            }
+            auto more = co_await shard->index.compact_step();
+            failed = failed || !more.ok();
+            if (more.ok() && more.value()) continue;
+        }
+        if (closing) break;
+        bool due = shard->data.staged_bytes() > settings.data.staged_bytes_usual ||
+                   shard->index.needs_checkpoint();
+        // After a failure wait for a while, whoever notifies.
+        if (failed) {
+            co_await sleep(reactor, kIdle);
+        } else if (!due) {
+            (void)co_await work.wait(reactor.now() + kIdle);
+        }
+    }
+    co_return Done{};
+}
+
+// Keeps the journal short enough for a quick restart: checkpoints whichever shard needs its
+// oldest record, then trims.
+Task<Done> Core::keep_journal() {
+    while (!closing) {
+        if (journal_bytes() <= settings.journal_bytes_most) {
+            (void)co_await work.wait(reactor.now() + kIdle);
+            continue;
+        }
+        auto trimmed = co_await trim_journal();
+        if (!trimmed.ok()) co_await sleep(reactor, kIdle);
+        // All that can be trimmed is: what is left is in use.
+        if (journal_bytes() > settings.journal_bytes_most) co_await sleep(reactor, kIdle / 10);
+    }
+    co_return Done{};
+}
+
+// What a replay would read, and what the journal takes of each drive: a small commit takes a
+// block however few bytes it has.
+std::uint64_t Core::journal_bytes() const {
+    constexpr std::uint64_t kSegmentsLeast = 2;  // The one in use, and the one before.
+    std::uint64_t live = journal.counters().segments_live;
+    std::uint64_t taken = (live - std::min(live, kSegmentsLeast)) * map.slot_bytes;
+    return std::max(journal.live_bytes(), taken);
+}
+
+Task<Done> Core::trim_journal() {
+    // Each shard once at most: then nothing of what was there before is needed.
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+        if (closing || journal_bytes() <= settings.journal_bytes_most / 2) break;
+        Shard* oldest = nullptr;
+        for (auto& [id, shard] : shards) {
+            Lsn needed = shard->first_needed();
+            if (needed.value == 0) continue;
+            if (oldest == nullptr || needed < oldest->first_needed()) oldest = shard.get();
+        }
+        if (oldest == nullptr) break;
+        {
+            auto lock = co_await or_return(co_await oldest->maintenance.lock());
+            co_await or_return(co_await oldest->checkpoint());
+        }
+        co_await or_return(co_await trim_to_needed());
+    }
+    co_return co_await trim_to_needed();
+}
+
+Task<Done> Core::trim_to_needed() {
+    Lsn keep{journal.last_flushed().value + 1};
+    for (const auto& [id, shard] : shards) {
+        Lsn needed = shard->first_needed();
+        if (needed.value != 0) keep = std::min(keep, needed);
+    }
+    Lsn through{keep.value - 1};
+    co_return co_await journal.trim(through);
+}
+
+}  // namespace weft::compute

@@ -1,0 +1,115 @@
+#include "platform/runtime/gate.h"
+#include "roles/compute/compute_testing_internal.h"
+
+namespace weft::compute {
+namespace {
+
+// Two sessions on one filesystem.
+class Sharing : public ComputeTest {
+protected:
+    void SetUp() override {
+        ComputeTest::SetUp();
+        other.session = role->open_session(&other_holder).value();
+    }
+    Caller next_other() {
+        ++other.seq;
+        return other;
+    }
+    NotingHolder other_holder;
+    Caller other;
+};
+
+TEST_F(Sharing, AChangeIsToldToWhoeverMayCacheIt) {
+    FileId file = make_file(root(), "a");
+    ASSERT_TRUE(run(role->getattr(other, file)).ok());
+    EXPECT_EQ(write(file, 0, "x"), Code::ok);
+    ASSERT_EQ(other_holder.recalls.size(), 1U);
+    EXPECT_EQ(other_holder.recalls[0].file, file);
+    EXPECT_TRUE(other_holder.recalls[0].data);
+    EXPECT_EQ(write(file, 0, "y"), Code::ok);
+    EXPECT_EQ(other_holder.recalls.size(), 1U);
+    EXPECT_TRUE(holder.recalls.empty());
+}
+
+TEST_F(Sharing, ANewEntryIsToldByName) {
+    ASSERT_TRUE(run(role->getattr(other, root())).ok());
+    make_file(root(), "a");
+    ASSERT_EQ(other_holder.recalls.size(), 1U);
+    EXPECT_EQ(other_holder.recalls[0].name, "a");
+}
+
+TEST_F(Sharing, AWriteLeaseIsForOneWhoHasTheFileAlone) {
+    FileId file = make_file(root(), "a");
+    auto mine = run(role->open(next(), file, LeaseMode::write));
+    EXPECT_EQ(mine.value().node.lease, LeaseMode::write);
+    auto theirs = run(role->open(next_other(), file, LeaseMode::write));
+    EXPECT_EQ(theirs.value().node.lease, LeaseMode::read);
+    ASSERT_EQ(holder.recalls.size(), 1U);
+    EXPECT_EQ(holder.recalls[0].keep, LeaseMode::read);
+}
+
+TEST_F(Sharing, WhoDoesNotAnswerARecallLosesTheSession) {
+    FileId file = make_file(root(), "a");
+    ASSERT_TRUE(run(role->open(next_other(), file, LeaseMode::read)).ok());
+    Signal never(reactor);
+    other_holder.stuck = &never;
+    Nanos before = reactor.now();
+    EXPECT_EQ(write(file, 0, "x"), Code::ok);
+    EXPECT_GE(reactor.now() - before, settings.recall_deadline);
+    EXPECT_LT(reactor.now() - before, 2 * settings.recall_deadline);
+    EXPECT_EQ(run(role->getattr(other, file)).code(), Code::fenced);
+    other_holder.stuck = nullptr;
+    never.notify_all();
+    EXPECT_TRUE(run(role->close_session(other.session)).ok());
+}
+
+Task<Done> take_lock(ComputeRole* role, Caller caller, FileId file, LockRequest request,
+                     std::optional<Code>* outcome) {
+    auto done = co_await role->lock(caller, file, request);
+    outcome->emplace(done.code());
+    co_return Done{};
+}
+
+TEST_F(Sharing, LocksWaitTheirTurnAndCanBeCalledOff) {
+    FileId file = make_file(root(), "a");
+    LockRequest request;
+    request.kind = LockRequest::Kind::exclusive;
+    request.owner = 1;
+    EXPECT_TRUE(run(role->lock(next(), file, request)).ok());
+    EXPECT_EQ(run(role->lock(next_other(), file, request)).code(), Code::would_block);
+    EXPECT_EQ(run(role->test_lock(other, file, request)).value().kind,
+              LockRequest::Kind::exclusive);
+    request.wait = true;
+    std::optional<Code> first;
+    std::optional<Code> second;
+    Gate gate(reactor);
+    gate.spawn(take_lock(role.get(), next_other(), file, request, &first));
+    LockRequest elsewhere = request;
+    elsewhere.owner = 2;
+    gate.spawn(take_lock(role.get(), next_other(), file, elsewhere, &second));
+    wait(kSecond);
+    EXPECT_FALSE(first.has_value());
+    EXPECT_TRUE(run(role->cancel_lock(other, file, elsewhere)).ok());
+    wait(kSecond);
+    EXPECT_EQ(second, Code::interrupted);
+    LockRequest unlock = request;
+    unlock.kind = LockRequest::Kind::unlock;
+    EXPECT_TRUE(run(role->lock(next(), file, unlock)).ok());
+    wait(kSecond);
+    EXPECT_EQ(first, Code::ok);
+    EXPECT_TRUE(run(role->close_session(other.session)).ok());
+    EXPECT_EQ(run(role->test_lock(caller, file, request)).value().kind, LockRequest::Kind::unlock);
+}
+
+TEST_F(Sharing, AClosedSessionLeavesNoOrphans) {
+    FileId file = make_file(root(), "a");
+    ASSERT_TRUE(run(role->open(next_other(), file, LeaseMode::read)).ok());
+    EXPECT_TRUE(run(role->unlink(next(), root(), "a")).ok());
+    EXPECT_TRUE(run(role->getattr(caller, file)).ok());
+    EXPECT_TRUE(run(role->close_session(other.session)).ok());
+    wait(kSecond);
+    EXPECT_EQ(run(role->getattr(caller, file)).code(), Code::stale);
+}
+
+}  // namespace
+}  // namespace weft::compute

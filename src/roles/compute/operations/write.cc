@@ -1,0 +1,86 @@
+#include "engines/namespace/attributes.h"
+#include "roles/compute/compute_role.h"
+#include "roles/compute/core_internal.h"
+#include "roles/compute/file_change_internal.h"
+
+#include <algorithm>
+
+namespace weft::compute {
+namespace {
+
+// One record holds what is staged of a write, with room for the rest.
+constexpr std::uint64_t kWriteBytesMost = 4 * kMiB;
+
+struct Write {
+    FileId file;
+    std::uint64_t offset = 0;
+    ConstBytes from;
+    bool append = false;
+    bool clear_setid = false;
+};
+
+// One write(2), from its locks to the commit. `no_room`: the drives had no room, whatever the
+// filesystem's capacity.
+Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
+    auto [file, offset, from, append, clear_setid] = asked;
+    if (from.size() > kWriteBytesMost) co_return Error{Code::invalid, "write.size"};
+    InodePin inode = co_await or_return(co_await core->pin_regular(file));
+    co_await or_return(co_await core->admit());
+    co_await or_return(co_await core->admit_space(from.size()));
+    if (append) offset = inode->record.size;
+    co_await or_return(posix::range_end(offset, from.size()));
+    co_await or_return(co_await admit_regions(core, file, offset, from.size()));
+    Changing guard(inode, caller.session);
+    co_await or_return(co_await core->recall_for_change(caller.session, file, std::string(), true));
+    LockKey key{file, kInodePart};
+    std::optional<KeyLocks::Held> lock;
+    if (append || inode->purge_from.has_value()) {
+        lock.emplace(co_await or_return(co_await core->locks.exclusive(key)));
+        co_await or_return(co_await core->finish_truncation(inode));
+    } else {
+        lock.emplace(co_await or_return(co_await core->locks.shared(key)));
+    }
+    if (append) offset = inode->record.size;
+    std::uint64_t end = co_await or_return(posix::range_end(offset, from.size()));
+
+    FileChange prepared(core, inode);
+    auto written = co_await prepared.write(offset, from);
+    *no_room = written.code() == Code::out_of_space;
+    co_await or_return(std::move(written));
+    co_await or_return(core->check_capacity(file.filesystem, prepared.blocks_delta()));
+
+    // Decided from here on without an await.
+    Change change(*core);
+    prepared.move_into(change);
+    InodeRecord& record = change.edit(inode);
+    if (!from.empty()) record.size = std::max(record.size, end);
+    if (!from.empty()) posix::note_content_change(record, core->wall_now());
+    if (clear_setid) (void)posix::clear_setid(record);
+    Lsn lsn = change.commit();
+    prepared.unlock();
+    Node node = core->look(caller.session, inode);
+    lock.reset();
+    co_return co_await core->answer(caller.session, inode, std::move(node), lsn);
+}
+
+// Without locks, waits for the cleaner as long as it can win something.
+Task<Node> write_file(Core* core, Caller caller, Write asked) {
+    for (;;) {
+        bool no_room = false;
+        auto written = co_await write_once(core, caller, asked, &no_room);
+        if (!no_room) co_return written;
+        bool may_come = co_await or_return(co_await core->wait_for_room());
+        if (!may_come) co_return written;
+    }
+}
+
+}  // namespace
+
+Task<Node> ComputeRole::write(Caller caller, FileId file, std::uint64_t offset, ConstBytes from,
+                              bool append, bool clear_setid) {
+    core_->count(Operation::write);
+    Write asked{file, offset, from, append, clear_setid};
+    return core_->once(caller, write_file(core_.get(), caller, asked));
+}
+
+}  // namespace weft::compute

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "engines/locks/lock_table.h"
+#include "model/services/compute_service.h"
+#include "platform/runtime/gate.h"
+#include "platform/runtime/sync.h"
+#include "roles/compute/inode_table_internal.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <variant>
+
+namespace weft::compute {
+
+using Reply = std::variant<Done, Node, Opened, std::uint64_t>;
+
+// What a session was answered, so that a request that is sent again is not done again.
+class ReplyCache {
+public:
+    struct Slot {
+        explicit Slot(Reactor& reactor) : ended(reactor) {}
+        std::optional<Result<Reply>> reply;  // Empty while the first request is in flight.
+        Signal ended;
+    };
+
+    explicit ReplyCache(std::size_t most) : most_(most) {}
+
+    // The request's slot, and whether it is new. nullptr: so old that its reply is forgotten.
+    std::pair<std::shared_ptr<Slot>, bool> begin(Reactor& reactor, std::uint64_t seq);
+    // The request had no effect and may be sent again.
+    void forget(std::uint64_t seq) { slots_.erase(seq); }
+
+private:
+    std::size_t most_;
+    std::uint64_t oldest_ = 0;  // Below it everything is forgotten.
+    std::map<std::uint64_t, std::shared_ptr<Slot>> slots_;
+};
+
+struct Session {
+    Session(Reactor& reactor, SessionId with_id, LeaseHolder* with_holder, std::size_t replies)
+        : id(with_id), holder(with_holder), replies(replies), recalls(reactor) {}
+
+    SessionId id;
+    LeaseHolder* holder;
+    bool ended = false;
+    ReplyCache replies;
+    std::map<std::uint64_t, InodePin> handles;
+    Gate recalls;  // Calls of `holder` that have not come back.
+};
+
+// A lock() that waits for its turn.
+struct LockWait {
+    LockWait(Reactor& reactor, SessionId by) : session(by), ended(reactor) {}
+    SessionId session;
+    Code outcome = Code::would_block;  // ok once granted; interrupted if called off.
+    Signal ended;
+};
+
+}  // namespace weft::compute

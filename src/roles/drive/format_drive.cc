@@ -1,0 +1,75 @@
+#include "platform/memory/buffer.h"
+#include "roles/drive/drive_internal.h"
+#include "roles/drive/drive_role.h"
+
+#include <algorithm>
+
+namespace weft::drive {
+namespace {
+
+// Generations of a formatting begin at seconds since 2020 times this, so that whoever remembers
+// a slot of an earlier one is told that it is stale.
+constexpr std::uint64_t kGenerationsPerSecond = 1 << 20;
+constexpr std::int64_t kGenerationsBeganSecond = 1'577'836'800;
+
+Generation first_generation_at(std::int64_t wall_now) {
+    std::int64_t seconds = wall_now / kSecond - kGenerationsBeganSecond;
+    return Generation{static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)) *
+                      kGenerationsPerSecond};
+}
+
+Task<Done> write_zeros(Disk* disk, std::uint64_t offset, std::uint64_t bytes) {
+    Buffer zeros(bytes);
+    std::fill(zeros.bytes().begin(), zeros.bytes().end(), std::byte{0});
+    co_return co_await disk->write(offset, zeros.bytes());
+}
+
+}  // namespace
+
+Task<Done> format_drive(Reactor* reactor, Disk* disk, NewDrive drive) {
+    auto superblock = co_await or_return(lay_out(disk->size_bytes(), drive.slot_bytes));
+    auto old = co_await find_superblock(disk);
+    if (!drive.overwrite && old.code() != Code::invalid) {
+        if (old.code() == Code::io_failed || old.code() == Code::unavailable) co_return old.error();
+        co_return Error{Code::already_exists, "drive.format: holds a drive"};
+    }
+    superblock.cluster = drive.cluster;
+    superblock.drive = drive.drive;
+    superblock.domain = drive.domain;
+    superblock.incarnation = reactor->random();
+    superblock.first_generation = first_generation_at(reactor->wall_now());
+
+    // Until the last step it is no drive: the old superblocks go first, the new come last.
+    for (std::uint64_t offset : kSuperblockOffsets) {
+        co_await or_return(co_await write_zeros(disk, offset, kBlockBytes));
+    }
+    co_await or_return(co_await disk->flush());
+    std::function<void(std::uint32_t, Bytes)> fences = [&superblock](std::uint32_t index,
+                                                                     Bytes block) {
+        FenceBlock table;
+        table.head = {superblock.incarnation, 0, index};
+        encode(table, block);
+    };
+    co_await or_return(co_await PairedTable::format(disk, kFenceTableOffset, kFenceTableBlocks,
+                                                    std::move(fences)));
+    std::function<void(std::uint32_t, Bytes)> slots = [&superblock](std::uint32_t index,
+                                                                    Bytes block) {
+        SlotBlock table;
+        table.head = {superblock.incarnation, 0, index};
+        table.entries.resize(
+            std::min(kSlotsPerBlock, superblock.slot_count - index * kSlotsPerBlock));
+        encode(table, block);
+    };
+    co_await or_return(co_await PairedTable::format(
+        disk, superblock.slot_table_offset, superblock.slot_table_blocks(), std::move(slots)));
+    co_await or_return(co_await disk->flush());
+
+    Buffer block(kBlockBytes);
+    encode(superblock, block.bytes());
+    for (std::uint64_t offset : kSuperblockOffsets) {
+        co_await or_return(co_await disk->write(offset, block.bytes()));
+    }
+    co_return co_await disk->flush();
+}
+
+}  // namespace weft::drive

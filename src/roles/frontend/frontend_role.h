@@ -1,0 +1,77 @@
+#pragma once
+
+#include "model/services/compute_service.h"
+#include "platform/fuse/fuse_channel.h"
+#include "platform/runtime/reactor.h"
+#include "platform/runtime/task.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace weft::frontend {
+
+class Mount;
+
+struct FrontendSettings {
+    // Requests served at once; more wait in the kernel. Waits for locks count apart.
+    std::size_t requests_most = 256;
+    std::size_t lock_waits_most = 4096;
+    // Request memories of 1 MiB kept for the next request.
+    std::size_t memories_kept = 48;
+    // How long the kernel may keep what a lease covers. Recalls end it earlier.
+    Nanos lease_time = 3600 * kSecond;
+    // How long a request waits for a cluster that does not answer, before it fails.
+    Nanos patience = 120 * kSecond;
+    // flock and fcntl locks are seen by all clients. Without, the kernel keeps them to itself,
+    // and closing a file that was only read costs no request.
+    bool shared_locks = true;
+    // Deferred writes: memory they may take, how many are sent at once, and how long one may
+    // wait. No memory means that every write waits for compute.
+    std::uint64_t deferred_bytes_most = 32 * kMiB;
+    std::uint64_t deferred_sends_most = 32;
+    Nanos deferred_age_most = 1 * kSecond;
+};
+
+struct FrontendStatus {
+    std::uint64_t requests = 0;
+    std::uint64_t requests_malformed = 0;
+    std::uint64_t replies_refused = 0;  // By the kernel: our mistake, or its.
+    std::uint64_t recalls = 0;
+    std::uint64_t writes_deferred = 0;
+    std::uint64_t bytes_deferred = 0;
+    std::uint64_t sends = 0;
+    std::uint64_t sends_failed = 0;  // Acknowledged data that could not be stored.
+    std::uint64_t deferred_memory_bytes = 0;
+    std::uint64_t open_files = 0;
+};
+
+// One mount of one filesystem: answers the kernel's FUSE requests from compute.
+//
+// The kernel caches entries, attributes and pages as long as leases cover them; a recall makes
+// it forget them. Under a write lease writes are acknowledged once they lie in this process,
+// and sent in large pieces (write_behind.h); fsync, locks of other clients and recalls wait
+// for them. Requests, flags and orderings: docs/protocols/fuse.md.
+//
+// Everything given must outlive it. Destroy it only once run() has ended, or never ran.
+class FrontendRole final : public LeaseHolder {
+public:
+    FrontendRole(Reactor& reactor, ComputeService& compute, FuseChannel& channel,
+                 FilesystemId filesystem, SessionId session, FrontendSettings settings = {});
+    ~FrontendRole() override;
+
+    // Serves until the filesystem is unmounted, stop() is called or compute says that the
+    // session is over; then everything deferred has been sent, if it was taken, and every open
+    // file released.
+    Task<Done> run();
+    // Lets the kernel wait for nothing more: the connection is closed. run() ends soon.
+    void stop();
+
+    Task<Done> recall(Recall recall) override;
+
+    FrontendStatus status() const;
+
+private:
+    std::unique_ptr<Mount> mount_;
+};
+
+}  // namespace weft::frontend

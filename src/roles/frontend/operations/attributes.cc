@@ -1,0 +1,123 @@
+#include "roles/frontend/mount_internal.h"
+
+#include <utility>
+
+#include <sys/stat.h>
+
+namespace weft::frontend {
+namespace {
+
+constexpr std::uint32_t kPermissionBits = 07777;
+
+std::int64_t nanos_of(std::uint64_t seconds, std::uint32_t nanoseconds) {
+    return static_cast<std::int64_t>(seconds) * kSecond + nanoseconds;
+}
+
+AttributeChange change_of(const fuse_setattr_in& in) {
+    AttributeChange change;
+    if ((in.valid & FATTR_MODE) != 0) change.mode = in.mode & kPermissionBits;
+    if ((in.valid & FATTR_UID) != 0) change.uid = in.uid;
+    if ((in.valid & FATTR_GID) != 0) change.gid = in.gid;
+    if ((in.valid & FATTR_SIZE) != 0) change.size = in.size;
+    if ((in.valid & FATTR_ATIME) != 0) change.atime_ns = nanos_of(in.atime, in.atimensec);
+    if ((in.valid & FATTR_MTIME) != 0) change.mtime_ns = nanos_of(in.mtime, in.mtimensec);
+    if ((in.valid & FATTR_CTIME) != 0) change.ctime_ns = nanos_of(in.ctime, in.ctimensec);
+    if ((in.valid & FATTR_ATIME_NOW) != 0) change.atime_ns = kTimeNow;
+    if ((in.valid & FATTR_MTIME_NOW) != 0) change.mtime_ns = kTimeNow;
+    // A change of owner drops them whoever asks (FUSE_HANDLE_KILLPRIV_V2 leaves it to us).
+    bool owner = (in.valid & (FATTR_UID | FATTR_GID)) != 0;
+    change.clear_setid = owner || (in.valid & FATTR_KILL_SUIDGID) != 0;
+    return change;
+}
+
+// Nothing but times will differ. cp and tar set owner and mode to what they are already.
+bool only_times(const AttributeChange& change, const InodeRecord& now) {
+    if (change.size) return false;
+    if (change.mode && *change.mode != (now.mode & kPermissionBits)) return false;
+    if (change.uid && *change.uid != now.uid) return false;
+    if (change.gid && *change.gid != now.gid) return false;
+    return !change.clear_setid || (now.mode & (S_ISUID | S_ISGID)) == 0;
+}
+
+bool has_times(const AttributeChange& change) {
+    return change.atime_ns || change.mtime_ns || change.ctime_ns;
+}
+
+}  // namespace
+
+Task<Done> Mount::on(Exchange* x, GetAttributes) {
+    FilePtr file = files_.find(x->inode());
+    bool known = file != nullptr && file->attributes_valid &&
+                 file->attributes_namespace == namespace_changes_;
+    if (!known) {
+        Node node = co_await or_return(co_await fetch(x, x->inode()));
+        Task<Done> put = put_attributes(x, std::move(node));
+        co_return co_await put;
+    }
+    Node node;
+    node.inode = file->inode;
+    node.attributes = file->attributes;
+    node.lease = file->lease;
+    file->overlay(node.attributes);
+    if (file->ahead()) file->store_times = true;
+    x->put(attributes_reply(node, attribute_validity(node)));
+    co_return Done{};
+}
+
+Task<Done> Mount::on(Exchange* x, GetStatx) {
+    Node node = co_await or_return(co_await fetch(x, x->inode()));
+    Node shown = co_await or_return(co_await settle(x, std::move(node)));
+    x->put(statx_reply(shown, attribute_validity(shown)));
+    co_return Done{};
+}
+
+Task<Done> Mount::on(Exchange* x, SetAttributes op) {
+    AttributeChange change = change_of(op.in);
+    if (change.size.has_value() && *change.size > INT64_MAX) {
+        co_return Error{Code::file_too_large, "frontend.setattr"};
+    }
+    FilePtr file = files_.find(x->inode());
+    if (file != nullptr && defer_times(file, change)) {
+        Task<Done> answer = on(x, GetAttributes{});
+        co_return co_await answer;
+    }
+    Node node = co_await or_return(co_await change_attributes(x, x->inode(), change));
+    x->put(attributes_reply(node, attribute_validity(node)));
+    co_return Done{};
+}
+
+// Times set by a program behind its writes (tar, cp -p, rsync) go along with these.
+bool Mount::defer_times(const FilePtr& file, const AttributeChange& change) {
+    bool ours = file->ahead() && file->lease == LeaseMode::write && file->attributes_valid;
+    if (!ours || !only_times(change, file->attributes)) return false;
+    std::int64_t now = reactor_.wall_now();
+    auto moment = [now](std::int64_t given) {
+        return given == kTimeNow ? now : given;
+    };
+    if (change.atime_ns) file->atime_ns = moment(*change.atime_ns);
+    if (change.mtime_ns) file->mtime_ns = moment(*change.mtime_ns);
+    file->ctime_ns = change.ctime_ns ? moment(*change.ctime_ns) : now;
+    file->store_times = true;
+    return true;
+}
+
+// Truncation and times come after the writes before them.
+Task<Node> Mount::change_attributes(Exchange* x, InodeId inode, AttributeChange change) {
+    FilePtr file = files_.find(inode);
+    bool after_writes = change.size.has_value() || has_times(change);
+    if (file != nullptr && file->ahead() && after_writes) {
+        (void)co_await write_behind_.flush(file);
+    }
+    Caller caller = writer(*x);
+    FileId id = compute_.file(inode);
+    ComputeService* service = compute_.service();
+    auto call = [=] {
+        return service->setattr(caller, id, change);
+    };
+    Node node = co_await or_return(co_await ask<Node>(x, call));
+    file = files_.find(inode);
+    if (file != nullptr && change.size.has_value()) file->size = *change.size;
+    co_return co_await settle(x, std::move(node));
+}
+
+}  // namespace weft::frontend

@@ -1,0 +1,108 @@
+#include "roles/frontend/mount_internal.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace weft::frontend {
+
+// Compute waits for this, and somebody's operation for compute. So nothing here may wait for
+// an operation of our own, which may in turn wait for that somebody: see invalidate().
+Task<Done> Mount::recall(Recall recall) {
+    ++counters_.recalls;
+    InodeId inode = recall.file.inode;
+    if (recall.file.filesystem != compute_.filesystem()) co_return Done{};
+    const LeaseTable::Known* known = leases_.find(inode);
+    bool directory = known == nullptr || known->directory;
+
+    // From here on nothing new is deferred or kept.
+    recalls_.note(inode);
+    changes_.note(inode);
+    leases_.recall(inode, recall.keep);
+    FilePtr file = files_.find(inode);
+    if (file != nullptr) {
+        file->lease = std::min(file->lease, recall.keep);
+        file->attributes_valid = false;
+        file->no_capability = false;
+        if (recall.keep != LeaseMode::write) (void)co_await write_behind_.flush(file);
+    }
+
+    bool nothing_kept = recall.keep == LeaseMode::none;
+    bool pages = recall.data || nothing_kept || !recall.name.empty();
+    std::string message = invalidate_inode_message(inode, pages ? 0 : -1, 0);
+    (void)co_await invalidate(inode, std::move(message));
+    bool one_entry = !recall.name.empty() && !nothing_kept;
+    if (one_entry) {
+        (void)co_await forget_entry(inode, std::move(recall.name));
+    } else if (pages && directory && file == nullptr) {
+        (void)co_await forget_all_entries(inode);
+    }
+    // Nor does what was granted meanwhile count.
+    recalls_.note(inode);
+    co_return Done{};
+}
+
+Task<Done> Mount::send_notice(std::string message, std::shared_ptr<Notice> notice) {
+    (void)co_await channel_.notify(std::move(message));
+    notice->done = true;
+    arrivals_.notify_all();
+    co_return Done{};
+}
+
+// The kernel holds locks of an inode while it waits for our reply to a request on it: of a
+// directory for any operation on its entries, of pages for their READ. An invalidation waits
+// for these, our reply waits for compute, and compute perhaps for this very recall. So once
+// there is such a request it is enough that the invalidation is on its way: it comes right
+// after the reply.
+Task<Done> Mount::invalidate(InodeId inode, std::string message) {
+    if (background_.closed()) co_return Done{};
+    auto notice = std::make_shared<Notice>();
+    background_.spawn(send_notice(std::move(message), notice));
+    while (!notice->done && !occupied(inode)) co_await arrivals_.wait();
+    co_return Done{};
+}
+
+Task<Done> Mount::forget_entry(InodeId directory, std::string name) {
+    names_.remove(directory, name);
+    if (background_.closed()) co_return Done{};
+    auto notice = std::make_shared<Notice>();
+    std::string message = invalidate_entry_message(directory, name);
+    background_.spawn(send_notice(std::move(message), notice));
+    while (!notice->done && !occupied(directory)) co_await arrivals_.wait();
+    // Right after the reply is too late for an entry: its users need no lock. With epochs the
+    // kernel asks again for all entries; without, the reply is what it has to wait for.
+    if (!notice->done) increase_epoch();
+    co_return Done{};
+}
+
+Task<Done> Mount::forget_all_entries(InodeId directory) {
+    if (agreement_.increase_epoch) {
+        increase_epoch();
+        co_return Done{};
+    }
+    for (std::string& name : names_.take(directory)) {
+        Task<Done> forgotten = forget_entry(directory, std::move(name));
+        (void)co_await forgotten;
+    }
+    co_return Done{};
+}
+
+void Mount::increase_epoch() {
+    if (!agreement_.increase_epoch) return;
+    std::string message = increase_epoch_message();
+    std::array<ConstBytes, 1> parts = {bytes_of(message)};
+    (void)channel_.send(parts);
+}
+
+bool Mount::occupied(InodeId inode) {
+    return std::any_of(exchanges_.begin(), exchanges_.end(), [inode](Exchange* x) {
+        if (x->waiting_lock().has_value()) return false;  // No lock of the kernel's is held.
+        if (x->inode() == inode) return true;
+        const auto* rename = std::get_if<Rename>(&x->operation());
+        if (rename != nullptr) return rename->to == inode;
+        const auto* link = std::get_if<Link>(&x->operation());
+        return link != nullptr && link->inode == inode;
+    });
+}
+
+}  // namespace weft::frontend

@@ -1,0 +1,309 @@
+#include "roles/management/management_role.h"
+
+#include "platform/runtime/join.h"
+
+#include <algorithm>
+#include <set>
+
+namespace weft::management {
+namespace {
+
+constexpr Nanos kProbeInterval = 500 * kMillisecond;
+constexpr int kDriveGraceProbes = 4;
+constexpr std::size_t kNameBytesMost = 64;
+
+bool valid_name(std::string_view name) {
+    if (name.empty() || name.size() > kNameBytesMost || name.front() == '-') return false;
+    return std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    });
+}
+
+bool valid(const ClusterSpec& spec) {
+    return spec.data_width >= 3 && spec.data_width <= 16 && spec.parity_width >= 2 &&
+           spec.parity_width <= 4 && spec.parity_width < spec.data_width &&
+           spec.slot_bytes >= 1 * kMiB && spec.slot_bytes <= 16 * kMiB &&
+           (spec.slot_bytes & (spec.slot_bytes - 1)) == 0 && spec.shard_count >= 1 &&
+           spec.shard_count <= 16384 && valid_name(spec.name) &&
+           spec.drive_paths.size() >= std::size_t{spec.data_width} + spec.parity_width;
+}
+
+FilesystemEntry* find(ClusterMap& map, std::string_view name) {
+    for (FilesystemEntry& entry : map.filesystems) {
+        if (entry.name == name) return &entry;
+    }
+    return nullptr;
+}
+
+FilesystemId next_filesystem_id(const ClusterMap& map) {
+    // Ids are never used again: what a removed filesystem left may still be being purged.
+    return FilesystemId{map.filesystems_made + 1};
+}
+
+}  // namespace
+
+ManagementRole::ManagementRole(Reactor& reactor, DriveAdmin& drive_admin, DriveService& drives)
+    : reactor_(reactor),
+      drive_admin_(drive_admin),
+      drives_(drives),
+      changing_(reactor),
+      duties_(reactor),
+      stopping_(reactor) {}
+
+Task<Done> ManagementRole::create(ClusterSpec spec, Progress progress) {
+    if (!valid(spec)) co_return Error{Code::invalid, "cluster.create"};
+    ClusterMap map;
+    map.cluster = reactor_.random() | 1;
+    map.name = spec.name;
+    map.data_width = spec.data_width;
+    map.parity_width = spec.parity_width;
+    map.slot_bytes = spec.slot_bytes;
+    map.shard_count = spec.shard_count;
+    map.routing_key = {reactor_.random(), reactor_.random()};
+    for (std::size_t i = 0; i < spec.drive_paths.size(); ++i) {
+        if (progress) progress("making drives", i, spec.drive_paths.size());
+        DriveEntry entry;
+        entry.id = DriveId{static_cast<std::uint32_t>(i)};
+        entry.domain = FailureDomainId{static_cast<std::uint32_t>(i)};
+        entry.path = spec.drive_paths[i];
+        entry.size_bytes = spec.drive_bytes;
+        auto made = co_await drive_admin_.format(entry, map.cluster, map.slot_bytes, false);
+        map.drives.push_back(co_await or_return(std::move(made)));
+    }
+    if (progress) progress("making drives", spec.drive_paths.size(), spec.drive_paths.size());
+    map.drives_made = static_cast<std::uint32_t>(map.drives.size());
+    map.epoch = Epoch{1};
+    co_await or_return(co_await store(map));
+    map_ = std::move(map);
+    co_return Done{};
+}
+
+Task<Done> ManagementRole::open(std::vector<std::string> drive_paths) {
+    ClusterMap newest;
+    std::map<DriveId, std::string> found;
+    for (const std::string& path : drive_paths) {
+        auto attached = co_await drive_admin_.attach(path, newest.cluster);
+        if (!attached.ok()) {
+            if (attached.code() == Code::limit_reached) co_return attached.error();
+            continue;  // Gone or not a drive any more: the probes will say so.
+        }
+        DriveId id = attached.value().id;
+        found[id] = path;
+        auto stored = co_await drives_.load_map(id);
+        if (!stored.ok()) continue;
+        auto map = decode_cluster_map(stored.value());
+        if (map.has_value() && map->epoch > newest.epoch) newest = std::move(*map);
+    }
+    if (newest.epoch == Epoch{}) co_return Error{Code::corrupt, "cluster.open"};
+    std::size_t missing = 0;
+    for (DriveEntry& entry : newest.drives) {
+        auto at = found.find(entry.id);
+        if (at != found.end()) {
+            entry.path = at->second;
+        } else if (entry.state != DriveState::failed) {
+            ++missing;
+        }
+    }
+    for (const auto& [id, path] : found) {
+        // Replaced while it was away: nothing of it is current.
+        if (newest.drive(id) == nullptr || newest.drive(id)->state == DriveState::failed) {
+            (void)co_await drive_admin_.detach(id);
+        }
+    }
+    if (missing > newest.parity_width) co_return Error{Code::unavailable, "cluster.open"};
+    map_ = std::move(newest);
+    ClusterMap next = map_;
+    ++next.epoch.value;  // Whoever served before is fenced by it.
+    co_await or_return(co_await store(next));
+    map_ = std::move(next);
+    co_return Done{};
+}
+
+void ManagementRole::start() {
+    duties_.spawn(watch());
+}
+
+Task<Done> ManagementRole::stop() {
+    stopped_ = true;
+    stopping_.notify_all();
+    co_return co_await duties_.close();
+}
+
+Task<Done> ManagementRole::watch() {
+    while (!stopped_) {
+        Nanos next = reactor_.now() + kProbeInterval;
+        (void)co_await stopping_.wait(next);
+        if (!stopped_) (void)co_await probe_once();
+    }
+    co_return Done{};
+}
+
+Task<Done> ManagementRole::probe_once() {
+    std::vector<DriveEntry> entries = map_.drives;
+    for (const DriveEntry& entry : entries) {
+        if (entry.state == DriveState::failed) continue;
+        auto answer = co_await drive_admin_.probe(entry.id);
+        if (answer.ok()) {
+            failed_probes_.erase(entry.id);
+        } else if (++failed_probes_[entry.id] == kDriveGraceProbes) {
+            (void)co_await fail_drive(entry.id, true);
+        }
+    }
+    co_return Done{};
+}
+
+Task<Done> ManagementRole::adopt(ClusterMap next) {
+    ++next.epoch.value;
+    co_await or_return(co_await store(next));
+    map_ = std::move(next);
+    if (compute_ == nullptr) co_return Done{};
+    co_return co_await compute_->set_map(map_);
+}
+
+Task<Done> ManagementRole::store(ClusterMap map) {
+    std::string encoded = encode(map);
+    std::vector<Task<Done>> stores;
+    for (const DriveEntry& entry : map.drives) {
+        if (entry.state != DriveState::failed)
+            stores.push_back(drives_.store_map(entry.id, encoded));
+    }
+    auto results = co_await join(stores);
+    // More than m without it could be all that is there at the next start.
+    auto stored = std::count_if(results.begin(), results.end(), [](auto& r) { return r.ok(); });
+    if (static_cast<std::size_t>(stored) + map.parity_width < results.size() || stored == 0) {
+        co_return Error{Code::unavailable, "cluster.store_map"};
+    }
+    co_return Done{};
+}
+
+Task<FilesystemEntry> ManagementRole::create_filesystem(std::string name,
+                                                        std::uint64_t capacity_bytes) {
+    auto lock = co_await or_return(co_await changing_.lock());
+    if (!valid_name(name)) co_return Error{Code::invalid, "fs.create"};
+    if (map_.filesystem(name) != nullptr) co_return Error{Code::already_exists, "fs.create"};
+    FilesystemEntry entry;
+    entry.id = next_filesystem_id(map_);
+    entry.name = std::move(name);
+    entry.capacity_bytes = round_up(capacity_bytes, kBlockBytes);
+    entry.created_ns = reactor_.wall_now();
+    ClusterMap next = map_;
+    next.filesystems.push_back(entry);
+    next.filesystems_made = entry.id.value;
+    co_await or_return(co_await adopt(std::move(next)));
+    co_await or_return(co_await compute_->create_filesystem(entry.id));
+    co_return entry;
+}
+
+Task<FilesystemEntry> ManagementRole::resize_filesystem(std::string name,
+                                                        std::uint64_t capacity_bytes) {
+    auto lock = co_await or_return(co_await changing_.lock());
+    ClusterMap next = map_;
+    FilesystemEntry* entry = find(next, name);
+    if (entry == nullptr) co_return Error{Code::not_found, "fs.resize"};
+    entry->capacity_bytes = round_up(capacity_bytes, kBlockBytes);
+    FilesystemEntry resized = *entry;
+    co_await or_return(co_await adopt(std::move(next)));
+    co_return resized;
+}
+
+Task<Done> ManagementRole::remove_filesystem(std::string name) {
+    auto lock = co_await or_return(co_await changing_.lock());
+    ClusterMap next = map_;
+    FilesystemEntry* entry = find(next, name);
+    if (entry == nullptr) co_return Error{Code::not_found, "fs.remove"};
+    FilesystemId id = entry->id;
+    std::erase_if(next.filesystems, [id](const auto& fs) { return fs.id == id; });
+    co_await or_return(co_await adopt(std::move(next)));
+    co_return co_await compute_->remove_filesystem(id);
+}
+
+std::size_t ManagementRole::failed_domains(const ClusterMap& map) const {
+    std::set<FailureDomainId> domains;
+    for (const DriveEntry& entry : map.drives) {
+        if (entry.state == DriveState::failed) domains.insert(entry.domain);
+    }
+    return domains.size();
+}
+
+Task<Done> ManagementRole::fail_drive(DriveId drive, bool force) {
+    auto lock = co_await or_return(co_await changing_.lock());
+    ClusterMap next = map_;
+    auto entry = std::find_if(next.drives.begin(), next.drives.end(),
+                              [drive](const auto& e) { return e.id == drive; });
+    if (entry == next.drives.end()) co_return Error{Code::not_found, "drive.fail"};
+    if (entry->state == DriveState::failed) co_return Done{};
+    entry->state = DriveState::failed;
+    if (!force && compute_ != nullptr) {
+        auto report = co_await or_return(co_await compute_->report());
+        if (report.missing_most >= map_.parity_width) {
+            co_return Error{Code::not_permitted, "drive.fail: data would be lost"};
+        }
+    }
+    (void)co_await drive_admin_.detach(drive);
+    co_return co_await adopt(std::move(next));
+}
+
+DriveId ManagementRole::unused_drive_id() const {
+    return DriveId{map_.drives_made};
+}
+
+Task<DriveEntry> ManagementRole::format_new(DriveEntry entry, bool overwrite) {
+    if (entry.size_bytes == 0 && !map_.drives.empty()) {
+        entry.size_bytes = map_.drives.front().size_bytes;
+    }
+    co_return co_await drive_admin_.format(entry, map_.cluster, map_.slot_bytes, overwrite);
+}
+
+Task<DriveEntry> ManagementRole::add_drive(std::string path, std::uint64_t size_bytes,
+                                           bool overwrite) {
+    auto lock = co_await or_return(co_await changing_.lock());
+    DriveEntry entry;
+    entry.id = unused_drive_id();
+    entry.domain = FailureDomainId{entry.id.value};
+    entry.path = std::move(path);
+    entry.size_bytes = size_bytes;
+    entry = co_await or_return(co_await format_new(entry, overwrite));
+    ClusterMap next = map_;
+    next.drives.push_back(entry);
+    next.drives_made = entry.id.value + 1;
+    co_await or_return(co_await adopt(std::move(next)));
+    co_return entry;
+}
+
+Task<DriveEntry> ManagementRole::replace_drive(DriveId instead_of, std::string path,
+                                               std::uint64_t size_bytes, bool overwrite) {
+    const DriveEntry* old = map_.drive(instead_of);
+    if (old == nullptr) co_return Error{Code::not_found, "drive.replace"};
+    FailureDomainId domain = old->domain;
+    co_await or_return(co_await fail_drive(instead_of, false));
+    auto lock = co_await or_return(co_await changing_.lock());
+    DriveEntry entry;
+    entry.id = unused_drive_id();
+    entry.domain = domain;
+    entry.path = std::move(path);
+    entry.size_bytes = size_bytes;
+    entry = co_await or_return(co_await format_new(entry, overwrite));
+    ClusterMap next = map_;
+    std::erase_if(next.drives, [instead_of](const auto& e) { return e.id == instead_of; });
+    next.drives.push_back(entry);
+    next.drives_made = entry.id.value + 1;
+    co_await or_return(co_await adopt(std::move(next)));
+    co_return entry;
+}
+
+Task<std::vector<DriveReport>> ManagementRole::drives() {
+    std::vector<DriveReport> reports;
+    std::vector<DriveEntry> entries = map_.drives;
+    for (const DriveEntry& entry : entries) {
+        DriveReport report;
+        report.entry = entry;
+        auto status = co_await drives_.status(entry.id);
+        report.serving = status.ok();
+        if (status.ok()) report.status = status.value();
+        reports.push_back(std::move(report));
+    }
+    co_return reports;
+}
+
+}  // namespace weft::management

@@ -1,0 +1,89 @@
+#pragma once
+
+#include "model/cluster/cluster_map.h"
+#include "model/services/admin_services.h"
+#include "model/services/drive_service.h"
+#include "model/services/management_service.h"
+#include "platform/runtime/gate.h"
+#include "platform/runtime/sync.h"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace weft::management {
+
+struct ClusterSpec {
+    std::string name;
+    std::uint8_t data_width = 4;
+    std::uint8_t parity_width = 2;
+    std::uint32_t slot_bytes = 1 * kMiB;
+    std::uint32_t shard_count = 16;
+    std::vector<std::string> drive_paths;
+    std::uint64_t drive_bytes = 0;  // Of files to be made.
+};
+
+// Said on every step of something that takes long.
+using Progress = std::function<void(std::string step, std::uint64_t done, std::uint64_t total)>;
+
+// Owns the cluster map: the one voter of the embedded cluster. Every change makes the next
+// epoch, is stored on the drives first (on all that serve; one suffices to start from), then
+// given to compute. Changes are made one at a time.
+//
+// A drive that stops answering or is not itself any more for `kDriveGraceProbes` probes in a
+// row is declared failed, and its chunks are rebuilt elsewhere.
+class ManagementRole {
+public:
+    ManagementRole(Reactor& reactor, DriveAdmin& drive_admin, DriveService& drives);
+
+    // A new cluster on empty drives. invalid (widths, counts, sizes), already_exists.
+    Task<Done> create(ClusterSpec spec, Progress progress);
+    // An existing one from the drives at these paths; more than m may not be missing.
+    // unavailable: too few; corrupt: no drive has a map that can be read.
+    Task<Done> open(std::vector<std::string> drive_paths);
+    // The role that follows the map. Set between create/open and the rest.
+    void set_compute(ComputeAdmin& compute) { compute_ = &compute; }
+    // Watches the drives until stop().
+    void start();
+    Task<Done> stop();
+
+    const ClusterMap& map() const { return map_; }
+
+    // already_exists, invalid (name), out_of_space is never said: capacity is thin.
+    Task<FilesystemEntry> create_filesystem(std::string name, std::uint64_t capacity_bytes);
+    Task<FilesystemEntry> resize_filesystem(std::string name, std::uint64_t capacity_bytes);
+    Task<Done> remove_filesystem(std::string name);
+
+    // not_found; invalid if so many would be failed that data were lost, unless `force`.
+    Task<Done> fail_drive(DriveId drive, bool force);
+    // A new, empty drive in a failure domain of its own, or in that of `instead_of`, which is
+    // forgotten. already_exists, not_found.
+    Task<DriveEntry> add_drive(std::string path, std::uint64_t size_bytes, bool overwrite);
+    Task<DriveEntry> replace_drive(DriveId instead_of, std::string path, std::uint64_t size_bytes,
+                                   bool overwrite);
+    Task<std::vector<DriveReport>> drives();
+
+private:
+    Task<Done> watch();
+    Task<Done> probe_once();
+    // Makes `next` the map: epoch, store, tell compute.
+    Task<Done> adopt(ClusterMap next);
+    Task<Done> store(ClusterMap map);
+    Task<DriveEntry> format_new(DriveEntry entry, bool overwrite);
+    DriveId unused_drive_id() const;
+    std::size_t failed_domains(const ClusterMap& map) const;
+
+    Reactor& reactor_;
+    DriveAdmin& drive_admin_;
+    DriveService& drives_;
+    ComputeAdmin* compute_ = nullptr;
+    ClusterMap map_;
+    SharedMutex changing_;
+    std::map<DriveId, int> failed_probes_;
+    Gate duties_;
+    Signal stopping_;
+    bool stopped_ = false;
+};
+
+}  // namespace weft::management

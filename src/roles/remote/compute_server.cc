@@ -1,0 +1,156 @@
+#include "roles/remote/compute_methods_internal.h"
+#include "roles/remote/invoke_internal.h"
+#include "roles/remote/remote_compute.h"
+
+#include <functional>
+#include <map>
+
+namespace weft::remote {
+namespace {
+
+constexpr Nanos kRecallMost = 5 * kSecond;  // The compute role gives up before that.
+
+// Decodes the arguments, puts the connection's own session into the caller, and serves.
+template <class R, class... A>
+Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session,
+                          Task<R> (ComputeService::*method)(Caller, A...), std::string meta) {
+    Caller caller;
+    std::tuple<std::decay_t<A>...> arguments;
+    auto decode = [&meta, &caller](auto&... each) {
+        return wire::unpack(meta, caller, each...);
+    };
+    if (!std::apply(decode, arguments)) co_return Error{Code::invalid, "rpc.arguments"};
+    caller.session = session;
+    auto invoke = [compute, method, &caller](auto&... each) {
+        return (compute->*method)(caller, std::move(each)...);
+    };
+    Task<R> task = std::apply(invoke, arguments);
+    R result = co_await or_return(co_await task);
+    rpc::Reply reply;
+    reply.meta = wire::pack(result);
+    co_return reply;
+}
+
+using Serve = std::function<Task<rpc::Reply>(ComputeService*, SessionId, std::string)>;
+
+template <class M>
+Serve serving(M method) {
+    return [method](ComputeService* compute, SessionId session, std::string meta) {
+        return serve_as(compute, session, method, std::move(meta));
+    };
+}
+
+const std::map<Method, Serve>& table() {
+    using C = ComputeService;
+    static const std::map<Method, Serve> kTable = {
+        {Method::lookup, serving(&C::lookup)},
+        {Method::getattr, serving(&C::getattr)},
+        {Method::setattr, serving(&C::setattr)},
+        {Method::create, serving(&C::create)},
+        {Method::create_open, serving(&C::create_open)},
+        {Method::create_unnamed, serving(&C::create_unnamed)},
+        {Method::link, serving(&C::link)},
+        {Method::unlink, serving(&C::unlink)},
+        {Method::rmdir, serving(&C::rmdir)},
+        {Method::rename, serving(&C::rename)},
+        {Method::readlink, serving(&C::readlink)},
+        {Method::readdir, serving(&C::readdir)},
+        {Method::open, serving(&C::open)},
+        {Method::release, serving(&C::release)},
+        {Method::release_lease, serving(&C::release_lease)},
+        {Method::fsync, serving(&C::fsync)},
+        {Method::sync, serving(&C::sync)},
+        {Method::fallocate, serving(&C::fallocate)},
+        {Method::copy_range, serving(&C::copy_range)},
+        {Method::seek, serving(&C::seek)},
+        {Method::setxattr, serving(&C::setxattr)},
+        {Method::getxattr, serving(&C::getxattr)},
+        {Method::listxattr, serving(&C::listxattr)},
+        {Method::removexattr, serving(&C::removexattr)},
+        {Method::lock, serving(&C::lock)},
+        {Method::test_lock, serving(&C::test_lock)},
+        {Method::cancel_lock, serving(&C::cancel_lock)},
+    };
+    return kTable;
+}
+
+}  // namespace
+
+ComputeServer::ComputeServer(Reactor& reactor, std::unique_ptr<Stream> stream,
+                             ComputeService& compute, SessionHost& sessions)
+    : reactor_(reactor),
+      compute_(compute),
+      sessions_(sessions),
+      peer_(reactor, std::move(stream), this) {}
+
+Task<Done> ComputeServer::run() {
+    auto ended = co_await peer_.run();
+    if (session_ != SessionId()) (void)co_await sessions_.close_session(session_);
+    co_return ended;
+}
+
+Task<Done> ComputeServer::recall(Recall recall) {
+    return call<Done>(&peer_, number_of(Method::recall), wire::pack(recall),
+                      reactor_.now() + kRecallMost);
+}
+
+Task<rpc::Reply> ComputeServer::handle(rpc::Request request) {
+    auto method = static_cast<Method>(request.method);
+    if (method == Method::open_session) return serve_open_session();
+    if (method == Method::usage) {
+        return serve(&compute_, &ComputeService::usage, std::move(request.meta));
+    }
+    if (session_ == SessionId()) return refuse();
+    if (method == Method::read) return serve_read(std::move(request));
+    if (method == Method::write) return serve_write(std::move(request));
+    auto found = table().find(method);
+    if (found == table().end()) return refuse();
+    return found->second(&compute_, session_, std::move(request.meta));
+}
+
+Task<rpc::Reply> ComputeServer::serve_open_session() {
+    if (opening_) co_return Error{Code::invalid, "rpc.open_session"};
+    opening_ = true;
+    session_ = co_await or_return(co_await sessions_.open_session(this));
+    rpc::Reply reply;
+    reply.meta = wire::pack(session_);
+    co_return reply;
+}
+
+Task<rpc::Reply> ComputeServer::serve_read(rpc::Request request) {
+    Caller caller;
+    FileId file;
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    if (!wire::unpack(request.meta, caller, file, offset, size) || size > rpc::kPayloadBytesMost) {
+        co_return Error{Code::invalid, "rpc.read"};
+    }
+    caller.session = session_;
+    rpc::Reply reply;
+    reply.payload = Buffer(size);
+    ReadReply result =
+        co_await or_return(co_await compute_.read(caller, file, offset, reply.payload.bytes()));
+    reply.payload_bytes = result.count;
+    reply.meta = wire::pack(result);
+    co_return reply;
+}
+
+Task<rpc::Reply> ComputeServer::serve_write(rpc::Request request) {
+    Caller caller;
+    FileId file;
+    std::uint64_t offset = 0;
+    bool append = false;
+    bool clear_setid = false;
+    if (!wire::unpack(request.meta, caller, file, offset, append, clear_setid)) {
+        co_return Error{Code::invalid, "rpc.write"};
+    }
+    caller.session = session_;
+    ConstBytes from = request.payload.bytes();
+    Node node = co_await or_return(
+        co_await compute_.write(caller, file, offset, from, append, clear_setid));
+    rpc::Reply reply;
+    reply.meta = wire::pack(node);
+    co_return reply;
+}
+
+}  // namespace weft::remote

@@ -1,0 +1,102 @@
+#pragma once
+
+#include "model/services/compute_service.h"
+#include "platform/rpc/peer.h"
+
+#include <memory>
+
+namespace weft::remote {
+
+// A compute role in another process. The session is the connection's: it begins with
+// open_session() and ends when the connection does, on both sides.
+class RemoteCompute : public ComputeService, public SessionHost {
+public:
+    // Calls end by caller.deadline, or by `deadline_after` from now where that is 0; waiting
+    // for a lock has no deadline but the connection's end.
+    RemoteCompute(Reactor& reactor, std::unique_ptr<Stream> stream, Nanos deadline_after);
+    ~RemoteCompute() override;
+
+    // Serves the connection until it ends; run it in a gate.
+    Task<Done> run();
+    void close();
+    bool closed() const;
+
+    // At most one session a connection. Recalls go to `holder`.
+    Task<SessionId> open_session(LeaseHolder* holder) override;
+    Task<Done> close_session(SessionId session) override;
+
+    Task<Node> lookup(Caller caller, FileId directory, std::string name) override;
+    Task<Node> getattr(Caller caller, FileId file) override;
+    Task<Node> setattr(Caller caller, FileId file, AttributeChange change) override;
+    Task<Node> create(Caller caller, FileId directory, std::string name, NewNode what) override;
+    Task<Opened> create_open(Caller caller, FileId directory, std::string name, NewNode what,
+                             bool exclusive) override;
+    Task<Opened> create_unnamed(Caller caller, FileId directory, NewNode what) override;
+    Task<Node> link(Caller caller, FileId file, FileId directory, std::string name) override;
+    Task<Done> unlink(Caller caller, FileId directory, std::string name) override;
+    Task<Done> rmdir(Caller caller, FileId directory, std::string name) override;
+    Task<Done> rename(Caller caller, FileId from, std::string from_name, FileId to,
+                      std::string to_name, RenameFlags flags) override;
+    Task<std::string> readlink(Caller caller, FileId file) override;
+    Task<DirectoryPage> readdir(Caller caller, FileId directory, std::uint64_t cookie,
+                                std::uint32_t most_bytes, bool with_attributes) override;
+    Task<Opened> open(Caller caller, FileId file, LeaseMode want) override;
+    Task<Done> release(Caller caller, FileId file, std::uint64_t handle) override;
+    Task<Done> release_lease(Caller caller, FileId file, LeaseMode keep) override;
+    Task<ReadReply> read(Caller caller, FileId file, std::uint64_t offset, Bytes into) override;
+    Task<Node> write(Caller caller, FileId file, std::uint64_t offset, ConstBytes from, bool append,
+                     bool clear_setid) override;
+    Task<Done> fsync(Caller caller, FileId file) override;
+    Task<Done> sync(Caller caller, FilesystemId filesystem) override;
+    Task<Node> fallocate(Caller caller, FileId file, std::uint64_t offset, std::uint64_t length,
+                         FallocateFlags flags) override;
+    Task<std::uint64_t> copy_range(Caller caller, FileId from, std::uint64_t from_offset, FileId to,
+                                   std::uint64_t to_offset, std::uint64_t length) override;
+    Task<std::uint64_t> seek(Caller caller, FileId file, std::uint64_t offset, bool data) override;
+    Task<Done> setxattr(Caller caller, FileId file, std::string name, std::string value,
+                        SetXattr how) override;
+    Task<std::string> getxattr(Caller caller, FileId file, std::string name) override;
+    Task<std::vector<std::string>> listxattr(Caller caller, FileId file) override;
+    Task<Done> removexattr(Caller caller, FileId file, std::string name) override;
+    Task<Done> lock(Caller caller, FileId file, LockRequest request) override;
+    Task<LockRequest> test_lock(Caller caller, FileId file, LockRequest request) override;
+    Task<Done> cancel_lock(Caller caller, FileId file, LockRequest request) override;
+    Task<FilesystemUsage> usage(FilesystemId filesystem) override;
+
+private:
+    class Recalls;
+    Nanos deadline_of(const Caller& caller) const;
+
+    Reactor& reactor_;
+    Nanos deadline_after_;
+    std::unique_ptr<Recalls> recalls_;
+    rpc::Peer peer_;
+};
+
+// The other end: a compute role's door for one connection.
+class ComputeServer : public rpc::Handler, public LeaseHolder {
+public:
+    ComputeServer(Reactor& reactor, std::unique_ptr<Stream> stream, ComputeService& compute,
+                  SessionHost& sessions);
+
+    // Serves until the connection ends, then ends its session.
+    Task<Done> run();
+    void close() { peer_.close(); }
+
+    Task<rpc::Reply> handle(rpc::Request request) override;
+    Task<Done> recall(Recall recall) override;
+
+private:
+    Task<rpc::Reply> serve_open_session();
+    Task<rpc::Reply> serve_read(rpc::Request request);
+    Task<rpc::Reply> serve_write(rpc::Request request);
+
+    Reactor& reactor_;
+    ComputeService& compute_;
+    SessionHost& sessions_;
+    SessionId session_;
+    bool opening_ = false;
+    rpc::Peer peer_;
+};
+
+}  // namespace weft::remote
