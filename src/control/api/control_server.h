@@ -1,0 +1,35 @@
+#pragma once
+
+#include "model/services/management_service.h"
+#include "platform/net/stream.h"
+#include "platform/runtime/gate.h"
+
+#include <memory>
+#include <string>
+
+namespace weft::control {
+
+// Answers requests of the control protocol on a listener: a JSON object a line in, one a line
+// out. Format: docs/formats/control.md. Requests of one connection are answered in order.
+class ControlServer {
+public:
+    ControlServer(Reactor& reactor, ManagementService& management);
+
+    void serve(std::unique_ptr<Listener> listener);
+    Task<Done> stop();
+
+private:
+    static constexpr std::size_t kConnectionsMost = 64;
+
+    Task<Done> accept_all();
+    Task<Done> answer_all(std::unique_ptr<Stream> stream);
+
+    ManagementService& management_;
+    std::unique_ptr<Listener> listener_;
+    Gate connections_;
+};
+
+// One request line to one reply line (both without the newline).
+Task<std::string> answer(ManagementService* management, std::string request);
+
+}  // namespace weft::control

@@ -1,0 +1,284 @@
+#include "control/cli/cli.h"
+
+#include "control/cli/session_internal.h"
+#include "control/cli/units.h"
+#include "platform/process/process.h"
+
+#include <charconv>
+#include <iostream>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+namespace weft::control {
+namespace {
+
+std::string usual_folder() {
+    if (auto folder = process::environment("WEFT_CLUSTER")) return *folder;
+    if (process::is_root()) return "/var/lib/weft/demo";
+    return process::home_folder() + "/.local/share/weft/demo";
+}
+
+std::string usual_mount() {
+    return process::is_root() ? "/mnt/weft" : process::home_folder() + "/weft";
+}
+
+std::string absolute(const std::string& path) {
+    return path.empty() || path.front() == '/' ? path : process::current_folder() + "/" + path;
+}
+
+// "4+2" into the two widths.
+std::string parse_scheme(const std::string& text, ServeSettings& settings) {
+    const char* end = text.data() + text.size();
+    auto first = std::from_chars(text.data(), end, settings.data_width);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '+') {
+        return "a scheme is K+M, such as 4+2";
+    }
+    auto second = std::from_chars(first.ptr + 1, end, settings.parity_width);
+    if (second.ec != std::errc() || second.ptr != end) return "a scheme is K+M, such as 4+2";
+    if (settings.data_width < 3 || settings.data_width > 16 || settings.parity_width < 2 ||
+        settings.parity_width > 4 || settings.parity_width >= settings.data_width) {
+        return "K is 3 to 16, M is 2 to 4 and less than K";
+    }
+    return {};
+}
+
+// One command line, parsed and done. The options live here while CLI11 fills them in.
+class Commands {
+public:
+    explicit Commands(const Host& host) : session_(host) {
+        app_.require_subcommand(1);
+        app_.fallthrough();
+        app_.set_help_all_flag("--help-all", "Help of every command");
+        app_.add_flag("--json", session_.json, "Print JSON, for programs");
+        app_.add_option("--cluster", session_.folder, "Folder of the cluster's process")
+            ->default_val(usual_folder());
+        app_.footer(
+            "Exit codes: 0 done; 1 the cluster said no; 2 not understood; 3 nobody answers;\n"
+            "4 done, and something is unhealthy. WEFT_CLUSTER names the folder, too.");
+        add_status();
+        add_filesystem_commands();
+        add_drive_commands();
+        add_mount_commands();
+        add_demo_commands();
+        add_serve();
+        add_completion();
+    }
+
+    int run(int argc, const char* const* argv) {
+        try {
+            app_.parse(argc, argv);
+        } catch (const CLI::ParseError& error) {
+            int code = app_.exit(error);
+            return code == 0 ? kExitOk : kExitUsage;
+        }
+        session_.folder = absolute(session_.folder);
+        return code_;
+    }
+
+private:
+    // `action` gives the exit code; it runs when the command is chosen.
+    CLI::App* command(CLI::App* parent, std::string name, std::string about,
+                      std::function<int()> action) {
+        CLI::App* made = parent->add_subcommand(std::move(name), std::move(about));
+        made->callback([this, action = std::move(action)] {
+            session_.folder = absolute(session_.folder);
+            code_ = action();
+        });
+        return made;
+    }
+    CLI::App* group(std::string name, std::string about) {
+        CLI::App* made = app_.add_subcommand(std::move(name), std::move(about));
+        made->require_subcommand(1);
+        return made;
+    }
+    CLI::Option* add_size(CLI::App* to, const std::string& name, std::uint64_t* bytes,
+                          const std::string& about) {
+        return to->add_option_function<std::string>(
+            name,
+            [bytes, name](const std::string& text) {
+                auto parsed = parse_bytes(text);
+                if (!parsed.has_value()) {
+                    throw CLI::ValidationError(name, "a size is a number with K, M, G, T or P");
+                }
+                *bytes = *parsed;
+            },
+            about);
+    }
+    // Asks, and says `done` if all went well (or prints the JSON).
+    int change(const std::string& verb, Json arguments, const std::string& done) {
+        Json value;
+        if (int code = session_.ask(verb, std::move(arguments), value); code != kExitOk) {
+            return code;
+        }
+        if (!session_.print_json(value)) std::cout << done << "\n";
+        return kExitOk;
+    }
+
+    void add_status() {
+        command(&app_, "status", "Health, capacity and mounts",
+                [this] { return show_status(session_); });
+        CLI::App* doctor = command(&app_, "doctor", "Check the cluster's invariants",
+                                   [this] { return show_doctor(session_, flag_); });
+        doctor->add_flag("--full", flag_, "Read and verify every block and all parity, too");
+        CLI::App* top = command(&app_, "top", "What the cluster is doing, live",
+                                [this] { return show_top(session_, flag_, interval_); });
+        top->add_flag("--once", flag_, "Print once and end");
+        top->add_option("--interval", interval_, "Seconds between two looks")
+            ->check(CLI::Range(0.1, 3600.0));
+    }
+
+    void add_filesystem_commands() {
+        CLI::App* fs = group("fs", "Filesystems: create, list, resize, remove");
+        CLI::App* create = command(fs, "create", "Make a filesystem", [this] {
+            return change("fs.create", Json{{"name", name_}, {"capacity_bytes", bytes_}},
+                          "created " + name_ + "; mount it with 'weft mount " + name_ + " PATH'");
+        });
+        create->add_option("name", name_, "Its name")->required();
+        add_size(create, "--size", &bytes_,
+                 "Capacity, such as 100G; thin, so it may exceed the drives")
+            ->required();
+        command(fs, "list", "All filesystems", [this] { return show_filesystems(session_); });
+        CLI::App* resize = command(fs, "resize", "Change a capacity, in use", [this] {
+            return change("fs.resize", Json{{"name", name_}, {"capacity_bytes", bytes_}},
+                          "resized " + name_ + " to " + format_bytes(bytes_));
+        });
+        resize->add_option("name", name_, "Its name")->required();
+        add_size(resize, "--size", &bytes_, "The new capacity")->required();
+        CLI::App* remove = command(fs, "remove", "Delete a filesystem and all its files", [this] {
+            if (!confirmed("This deletes '" + name_ + "' and everything in it.", yes_)) {
+                return kExitFailed;
+            }
+            return change("fs.remove", Json{{"name", name_}}, "removed " + name_);
+        });
+        remove->add_option("name", name_, "Its name")->required();
+        remove->add_flag("--yes", yes_, "Do not ask");
+    }
+
+    void add_drive_commands() {
+        CLI::App* drive = group("drive", "Drives: list, add, fail, replace");
+        command(drive, "list", "All drives", [this] { return show_drives(session_); });
+        CLI::App* add = command(drive, "add", "Give the cluster another drive", [this] {
+            return change("drive.add", new_drive(), "added " + path_);
+        });
+        add_new_drive_options(add);
+        CLI::App* fail =
+            command(drive, "fail", "Stop using a drive; rebuild what was on it", [this] {
+                return change("drive.fail", Json{{"drive", number_}, {"force", flag_}},
+                              "drive " + std::to_string(number_) +
+                                  " is failed; its chunks are rebuilt "
+                                  "wherever there is room");
+            });
+        fail->add_option("drive", number_, "Its number in 'weft drive list'")->required();
+        fail->add_flag("--force", flag_, "Even if data is lost by it");
+        CLI::App* replace =
+            command(drive, "replace", "Put an empty drive in a drive's place", [this] {
+                Json arguments = new_drive();
+                arguments["drive"] = number_;
+                return change("drive.replace", std::move(arguments),
+                              path_ + " takes the place of drive " + std::to_string(number_));
+            });
+        replace->add_option("drive", number_, "Its number in 'weft drive list'")->required();
+        add_new_drive_options(replace);
+    }
+
+    void add_new_drive_options(CLI::App* to) {
+        to->add_option("path", path_, "A block device, or a file to be made")->required();
+        add_size(to, "--size", &bytes_, "Of the file; as the other drives if not said");
+        to->add_flag("--overwrite", yes_, "Even if it holds a drive already");
+    }
+
+    Json new_drive() const {
+        return Json{{"path", absolute(path_)}, {"size_bytes", bytes_}, {"overwrite", yes_}};
+    }
+
+    void add_mount_commands() {
+        CLI::App* mount = command(&app_, "mount", "Mount a filesystem", [this] {
+            return change("mount", Json{{"filesystem", name_}, {"path", absolute(path_)}},
+                          "mounted " + name_ + " at " + absolute(path_));
+        });
+        mount->add_option("filesystem", name_, "Its name")->required();
+        mount->add_option("path", path_, "An empty folder; made if it is not there")->required();
+        CLI::App* unmount = command(&app_, "umount", "Unmount what is mounted at a path", [this] {
+            return change("unmount", Json{{"path", absolute(path_)}}, "unmounted " + path_);
+        });
+        unmount->add_option("path", path_, "Where it is mounted")->required();
+    }
+
+    void add_serve_options(CLI::App* to, const std::string& mount) {
+        to->add_option("--name", serve_.name, "Of the cluster and its first filesystem")
+            ->capture_default_str();
+        to->add_option("--drives", serve_.drive_count, "How many drive files to make")
+            ->capture_default_str()
+            ->check(CLI::Range(5, 64));
+        add_size(to, "--drive-size", &serve_.drive_bytes, "Of each, such as 4G");
+        to->add_option_function<std::string>(
+            "--scheme",
+            [this](const std::string& text) {
+                std::string wrong = parse_scheme(text, serve_);
+                if (!wrong.empty()) throw CLI::ValidationError("--scheme", wrong);
+            },
+            "Data and parity width, K+M (usual: 4+2)");
+        to->add_option("--mount", serve_.mount_path, "Where to mount the first filesystem")
+            ->default_val(mount);
+        to->add_flag("--no-io-uring", serve_.force_epoll, "Use epoll and threads instead");
+    }
+
+    void add_demo_commands() {
+        CLI::App* demo = group("demo", "A whole cluster in one process on this machine");
+        CLI::App* start =
+            command(demo, "start", "Create it, or resume it with all its data", [this] {
+                DemoSettings settings;
+                settings.serve = serve_;
+                settings.serve.mount_path = absolute(serve_.mount_path);
+                return demo_start(session_, std::move(settings));
+            });
+        add_serve_options(start, usual_mount());
+        command(demo, "stop", "Stop it; all data stays", [this] { return demo_stop(session_); });
+        CLI::App* remove = command(demo, "remove", "Delete it and all its data",
+                                   [this] { return demo_remove(session_, yes_); });
+        remove->add_flag("--yes", yes_, "Do not ask");
+    }
+
+    void add_serve() {
+        CLI::App* serve =
+            command(&app_, "serve", "Be the cluster's process (demo start does it)", [this] {
+                serve_.folder = absolute(serve_.folder);
+                serve_.mount_path = absolute(serve_.mount_path);
+                return session_.host().serve(serve_);
+            });
+        serve->add_option("--folder", serve_.folder, "Of the cluster")->required();
+        add_serve_options(serve, "");
+    }
+
+    void add_completion() {
+        CLI::App* completion = command(&app_, "completion", "A shell's completion script", [this] {
+            std::cout << completion_script(name_);
+            return kExitOk;
+        });
+        completion->add_option("shell", name_, "bash, zsh or fish")
+            ->required()
+            ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+        completion->footer("bash: source <(weft completion bash)");
+    }
+
+    CLI::App app_{"Weft: a distributed parallel filesystem"};
+    Session session_;
+    ServeSettings serve_;
+    std::string name_;
+    std::string path_;
+    std::uint64_t bytes_ = 0;
+    std::uint32_t number_ = 0;
+    bool flag_ = false;
+    bool yes_ = false;
+    double interval_ = 2;
+    int code_ = kExitOk;
+};
+
+}  // namespace
+
+int run(int argc, const char* const* argv, const Host& host) {
+    return Commands(host).run(argc, argv);
+}
+
+}  // namespace weft::control

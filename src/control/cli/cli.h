@@ -1,0 +1,40 @@
+#pragma once
+
+#include "control/api/control_client.h"
+
+#include <functional>
+#include <string>
+
+namespace weft::control {
+
+// What a process file (FOLDER/process.json) and the serve command say of an embedded cluster.
+struct ServeSettings {
+    std::string folder;  // Holds process.json, control.sock, weft.log and drive files.
+    std::string name = "demo";
+    std::uint32_t drive_count = 6;
+    std::uint64_t drive_bytes = 0;  // 0: chosen from the room there is.
+    std::uint32_t data_width = 4;
+    std::uint32_t parity_width = 2;
+    std::string mount_path;    // Where the first filesystem is mounted; empty: nowhere.
+    bool force_epoll = false;  // Do without io_uring.
+};
+
+// What the command line needs of the program around it.
+struct Host {
+    // Runs the process of an embedded cluster until it is told to stop; its exit code.
+    std::function<int(ServeSettings)> serve;
+    // One control request to the process at a unix socket.
+    std::function<Result<Reply>(std::string socket_path, Json body)> request;
+};
+
+// Exit codes, the same for every command.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;       // The cluster said no; the message says why.
+inline constexpr int kExitUsage = 2;        // The command line cannot be understood.
+inline constexpr int kExitUnreachable = 3;  // No process answers at the cluster's folder.
+inline constexpr int kExitUnhealthy = 4;    // doctor found something, or status is not healthy.
+
+// The weft command: parses, asks, prints. Returns the exit code.
+int run(int argc, const char* const* argv, const Host& host);
+
+}  // namespace weft::control

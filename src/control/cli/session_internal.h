@@ -1,0 +1,49 @@
+#pragma once
+
+#include "control/cli/cli.h"
+
+#include <string>
+
+namespace weft::control {
+
+// What the commands share: which cluster, how to print, how to ask.
+class Session {
+public:
+    explicit Session(const Host& host) : host_(host) {}
+
+    std::string folder;  // Of the cluster's process.
+    bool json = false;
+
+    std::string socket_path() const { return folder + "/control.sock"; }
+    // Asks, and prints what went wrong. An exit code if the command is to end here.
+    int ask(const std::string& verb, Json arguments, Json& value) const;
+    // The reply without printing.
+    Result<Reply> ask_quietly(const std::string& verb, Json arguments) const;
+    // Prints `value` as JSON if that was asked for; true if it did.
+    bool print_json(const Json& value) const;
+    const Host& host() const { return host_; }
+
+private:
+    const Host& host_;
+};
+
+// Asks on the terminal; --yes answers it, and without a terminal the answer is no.
+bool confirmed(const std::string& question, bool yes);
+
+int show_status(const Session& session);
+int show_filesystems(const Session& session);
+int show_drives(const Session& session);
+int show_doctor(const Session& session, bool full);
+int show_top(const Session& session, bool once, double interval_seconds);
+
+struct DemoSettings {
+    ServeSettings serve;
+    bool yes = false;
+};
+int demo_start(const Session& session, DemoSettings settings);
+int demo_stop(const Session& session);
+int demo_remove(const Session& session, bool yes);
+
+std::string completion_script(const std::string& shell);
+
+}  // namespace weft::control

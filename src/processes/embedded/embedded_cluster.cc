@@ -1,0 +1,272 @@
+#include "processes/embedded/embedded_cluster.h"
+
+#include "platform/process/process.h"
+
+#include <cstdio>
+#include <utility>
+
+namespace weft::embedded {
+namespace {
+
+// Slots from 1 MiB on small drives to 16 MiB on large ones: some hundreds a drive at least, so
+// that a few open segments a shard are a small part of it.
+std::uint32_t fitting_slot_bytes(std::uint64_t drive_bytes) {
+    std::uint64_t slot = 16 * kMiB;
+    while (slot > kMiB && drive_bytes / slot < 4096) slot /= 2;
+    return static_cast<std::uint32_t>(slot);
+}
+
+// Shards that so many slots can serve: each holds a few of them open at a time.
+std::uint32_t fitting_shard_count(std::uint64_t drive_bytes, std::uint32_t slot_bytes) {
+    std::uint32_t shards = 16;
+    while (shards > 1 && drive_bytes / slot_bytes < 24ULL * shards) shards /= 2;
+    return shards;
+}
+
+}  // namespace
+
+EmbeddedCluster::EmbeddedCluster(Machine& machine, EmbeddedSettings settings)
+    : machine_(machine),
+      settings_(std::move(settings)),
+      started_(machine.now()),
+      drives_(machine),
+      local_drives_(machine, drives_),
+      management_(machine, local_drives_, drives_),
+      compute_(machine, drives_),
+      sessions_(compute_),
+      mounts_(machine, compute_, sessions_),
+      door_(machine, compute_, sessions_),
+      control_(machine, *this),
+      stopping_(machine),
+      background_(machine) {}
+
+void EmbeddedCluster::show_progress(const std::string& step, std::uint64_t done,
+                                    std::uint64_t total) {
+    std::string text = step;
+    if (total > 0) text += ": " + std::to_string(done) + " of " + std::to_string(total);
+    // For who waits for us to come up; without it they wait a little less informed.
+    (void)process::write_file(settings_.folder + "/progress", text);
+}
+
+Task<Done> EmbeddedCluster::start() {
+    auto known = read_process_file(settings_.folder);
+    if (known.ok()) {
+        file_ = known.value();
+        co_await or_return(co_await open());
+    } else if (known.code() == Code::not_found) {
+        co_await or_return(co_await create());
+    } else {
+        co_return known.error();
+    }
+    management_.start();
+    co_await or_return(co_await mount_remembered());
+    (void)process::remove_tree(settings_.folder + "/progress");
+    background_.spawn(watch_signals());
+    co_return open_doors();
+}
+
+Task<Done> EmbeddedCluster::create() {
+    co_await or_return(process::make_folders(settings_.folder + "/drives"));
+    management::ClusterSpec spec;
+    spec.name = settings_.name;
+    spec.data_width = settings_.data_width;
+    spec.parity_width = settings_.parity_width;
+    spec.drive_bytes = settings_.drive_bytes;
+    spec.slot_bytes = fitting_slot_bytes(settings_.drive_bytes);
+    spec.shard_count = fitting_shard_count(settings_.drive_bytes, spec.slot_bytes);
+    for (std::uint32_t i = 0; i < settings_.drive_count; ++i) {
+        std::string path = settings_.folder + "/drives/" + std::to_string(i) + ".drive";
+        // What an earlier start that did not come to its end has left; there is no process file.
+        co_await or_return(process::remove_tree(path));
+        spec.drive_paths.push_back(std::move(path));
+    }
+    file_.name = spec.name;
+    file_.drive_paths = spec.drive_paths;
+    auto progress = [this](std::string step, std::uint64_t done, std::uint64_t total) {
+        show_progress(step, done, total);
+    };
+    co_await or_return(co_await management_.create(std::move(spec), progress));
+    show_progress("opening the cluster", 0, 0);
+    co_await or_return(co_await open_compute());
+    auto usage = co_await or_return(co_await compute_.report());
+    std::uint64_t capacity = usage.physical_free_blocks * kBlockBytes;
+    co_await or_return(co_await management_.create_filesystem(settings_.name, capacity));
+    if (!settings_.mount_path.empty()) {
+        ProcessFile::Mounted first;
+        first.filesystem = settings_.name;
+        first.path = settings_.mount_path;
+        file_.mounts.push_back(std::move(first));
+    }
+    co_return remember();
+}
+
+Task<Done> EmbeddedCluster::open() {
+    show_progress("opening the cluster", 0, 0);
+    co_await or_return(co_await management_.open(file_.drive_paths));
+    co_await or_return(co_await open_compute());
+    // A filesystem that was added to the map just before a crash may lack its root yet.
+    std::vector<FilesystemEntry> filesystems = management_.map().filesystems;
+    for (const FilesystemEntry& entry : filesystems) {
+        co_await or_return(co_await compute_.create_filesystem(entry.id));
+    }
+    co_return Done{};
+}
+
+Task<Done> EmbeddedCluster::open_compute() {
+    const ClusterMap& map = management_.map();
+    co_await or_return(co_await compute_.open(map, map.epoch));
+    management_.set_compute(compute_);
+    co_return Done{};
+}
+
+Task<Done> EmbeddedCluster::mount_remembered() {
+    std::vector<ProcessFile::Mounted> wanted = file_.mounts;
+    for (const ProcessFile::Mounted& each : wanted) {
+        const FilesystemEntry* entry = management_.map().filesystem(each.filesystem);
+        if (entry == nullptr) continue;
+        show_progress("mounting " + each.filesystem, 0, 0);
+        auto mounted = co_await mounts_.mount(entry->id, each.filesystem, each.path);
+        if (!mounted.ok()) {
+            std::fprintf(stderr, "weft: cannot mount %s at %s: %s\n", each.filesystem.c_str(),
+                         each.path.c_str(), std::string(mounted.error().what).c_str());
+        }
+    }
+    co_return Done{};
+}
+
+Result<Done> EmbeddedCluster::open_doors() {
+    auto data = machine_.network().listen("unix:" + settings_.folder + "/data.sock");
+    if (!data.ok()) return data.error();
+    door_.serve(std::move(data).value());
+    auto control = machine_.network().listen("unix:" + settings_.folder + "/control.sock");
+    if (!control.ok()) return control.error();
+    control_.serve(std::move(control).value());
+    return Done{};
+}
+
+Result<Done> EmbeddedCluster::remember() {
+    return write_process_file(settings_.folder, file_);
+}
+
+Task<Done> EmbeddedCluster::watch_signals() {
+    for (;;) {
+        ProcessSignal signal = co_await or_return(co_await machine_.wait_signal());
+        if (signal != ProcessSignal::hangup) co_return co_await stop();
+    }
+}
+
+Task<Done> EmbeddedCluster::run_until_stopped() {
+    while (!stop_asked_) co_await stopping_.wait();
+    // The answer to whoever asked goes out first.
+    co_await sleep(machine_, 20 * kMillisecond);
+    co_return Done{};
+}
+
+Task<Done> EmbeddedCluster::shut_down() {
+    (void)co_await mounts_.unmount_all();
+    (void)co_await door_.stop();
+    (void)co_await management_.stop();
+    auto closed = co_await compute_.close();
+    std::vector<DriveEntry> entries = management_.map().drives;
+    for (const DriveEntry& entry : entries) (void)co_await local_drives_.detach(entry.id);
+    co_return closed;
+}
+
+Task<ClusterReport> EmbeddedCluster::report() {
+    ClusterReport report;
+    report.compute = co_await or_return(co_await compute_.report());
+    report.drives = co_await or_return(co_await management_.drives());
+    report.map = management_.map();
+    report.mounts = mounts_.list();
+    report.machine = machine_.describe();
+    report.uptime = machine_.now() - started_;
+    report.resident_bytes = process::resident_bytes();
+    co_return report;
+}
+
+Task<FilesystemEntry> EmbeddedCluster::create_filesystem(std::string name, std::uint64_t capacity) {
+    return management_.create_filesystem(std::move(name), capacity);
+}
+
+Task<FilesystemEntry> EmbeddedCluster::resize_filesystem(std::string name, std::uint64_t capacity) {
+    return management_.resize_filesystem(std::move(name), capacity);
+}
+
+Task<Done> EmbeddedCluster::remove_filesystem(std::string name) {
+    const FilesystemEntry* entry = management_.map().filesystem(name);
+    if (entry != nullptr && mounts_.has(entry->id)) {
+        co_return Error{Code::not_permitted, "it is mounted; unmount it first"};
+    }
+    co_return co_await management_.remove_filesystem(std::move(name));
+}
+
+Task<Done> EmbeddedCluster::fail_drive(DriveId drive, bool force) {
+    return management_.fail_drive(drive, force);
+}
+
+Task<DriveEntry> EmbeddedCluster::add_drive(std::string path, std::uint64_t size, bool overwrite) {
+    // Known before it is used: a start that finds nothing at a path passes over it.
+    file_.drive_paths.push_back(path);
+    co_await or_return(remember());
+    co_return co_await management_.add_drive(std::move(path), size, overwrite);
+}
+
+Task<DriveEntry> EmbeddedCluster::replace_drive(DriveId instead_of, std::string path,
+                                                std::uint64_t size, bool overwrite) {
+    file_.drive_paths.push_back(path);
+    co_await or_return(remember());
+    co_return co_await management_.replace_drive(instead_of, std::move(path), size, overwrite);
+}
+
+Task<Done> EmbeddedCluster::mount(std::string filesystem, std::string path) {
+    const FilesystemEntry* entry = management_.map().filesystem(filesystem);
+    if (entry == nullptr) co_return Error{Code::not_found, "no such filesystem"};
+    co_await or_return(co_await mounts_.mount(entry->id, filesystem, path));
+    ProcessFile::Mounted mounted;
+    mounted.filesystem = std::move(filesystem);
+    mounted.path = std::move(path);
+    file_.mounts.push_back(std::move(mounted));
+    co_return remember();
+}
+
+Task<Done> EmbeddedCluster::unmount(std::string path) {
+    co_await or_return(co_await mounts_.unmount(path));
+    std::erase_if(file_.mounts, [&path](const auto& each) { return each.path == path; });
+    co_return remember();
+}
+
+Task<std::vector<Finding>> EmbeddedCluster::check(bool full) {
+    return compute_.check(full);
+}
+
+Task<Done> EmbeddedCluster::stop() {
+    stop_asked_ = true;
+    stopping_.notify_all();
+    co_return Done{};
+}
+
+namespace {
+
+Task<Done> live(EmbeddedCluster* cluster) {
+    co_await or_return(co_await cluster->start());
+    std::fprintf(stderr, "weft: serving\n");
+    co_await or_return(co_await cluster->run_until_stopped());
+    co_return co_await cluster->shut_down();
+}
+
+}  // namespace
+
+Result<Done> serve(Machine& machine, EmbeddedSettings settings) {
+    std::string pid_path = settings.folder + "/weft.pid";
+    auto made = process::make_folders(settings.folder);
+    if (!made.ok()) return made;
+    auto written = process::write_file(pid_path, std::to_string(process::own_id()) + "\n");
+    if (!written.ok()) return written;
+    std::fprintf(stderr, "weft: %s\n", machine.describe().c_str());
+    EmbeddedCluster cluster(machine, std::move(settings));
+    auto ended = machine.run(live(&cluster));
+    (void)process::remove_tree(pid_path);
+    return ended;
+}
+
+}  // namespace weft::embedded

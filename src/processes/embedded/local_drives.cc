@@ -1,0 +1,71 @@
+#include "processes/embedded/local_drives.h"
+
+#include <cstdio>
+
+namespace weft::embedded {
+
+Result<std::shared_ptr<Disk>> LocalDrives::open_disk(const std::string& path) {
+    auto opened = machine_.open_disk(path);
+    if (!opened.ok()) {
+        if (opened.code() == Code::would_block) {
+            return Error{Code::limit_reached, "another process serves this drive"};
+        }
+        return opened.error();
+    }
+    OpenedDisk disk = std::move(opened).value();
+    if (!disk.warning.empty()) {
+        std::fprintf(stderr, "weft: %s: %s\n", path.c_str(), disk.warning.c_str());
+    }
+    return std::shared_ptr<Disk>(std::move(disk.disk));
+}
+
+Task<DriveEntry> LocalDrives::serve(std::shared_ptr<Disk> disk, std::string path,
+                                    std::uint64_t cluster) {
+    auto attached = co_await role_.attach(std::move(disk), cluster);
+    DriveEntry entry = co_await or_return(std::move(attached));
+    entry.path = path;
+    auto identity = process::identity_of(path);
+    if (!identity.has_value()) co_return Error{Code::unavailable, "drive.attach"};
+    served_[entry.id] = Served{path, *identity};
+    co_return entry;
+}
+
+Task<DriveEntry> LocalDrives::format(DriveEntry entry, std::uint64_t cluster,
+                                     std::uint32_t slot_bytes, bool overwrite) {
+    if (!process::exists(entry.path)) {
+        std::uint64_t size = round_down(entry.size_bytes, kBlockBytes);
+        if (size == 0) co_return Error{Code::invalid, "a new drive file needs a size"};
+        co_await or_return(
+            co_await machine_.create_disk_file(entry.path, size, Preallocation::reserved));
+    }
+    std::shared_ptr<Disk> disk = co_await or_return(open_disk(entry.path));
+    drive::NewDrive made;
+    made.cluster = cluster;
+    made.drive = entry.id;
+    made.domain = entry.domain;
+    made.slot_bytes = slot_bytes;
+    made.overwrite = overwrite;
+    co_await or_return(co_await drive::format_drive(&machine_, disk.get(), made));
+    co_return co_await serve(std::move(disk), entry.path, cluster);
+}
+
+Task<DriveEntry> LocalDrives::attach(std::string path, std::uint64_t cluster) {
+    std::shared_ptr<Disk> disk = co_await or_return(open_disk(path));
+    co_return co_await serve(std::move(disk), std::move(path), cluster);
+}
+
+Task<Done> LocalDrives::detach(DriveId drive) {
+    served_.erase(drive);
+    return role_.detach(drive);
+}
+
+Task<Done> LocalDrives::probe(DriveId drive) {
+    auto served = served_.find(drive);
+    if (served == served_.end()) co_return Error{Code::unavailable, "drive.probe"};
+    auto now = process::identity_of(served->second.path);
+    // Removed, replaced or truncated under us.
+    if (now != served->second.identity) co_return Error{Code::unavailable, "drive.probe"};
+    co_return co_await role_.probe(drive);
+}
+
+}  // namespace weft::embedded

@@ -1,0 +1,113 @@
+#include "processes/embedded/mounts.h"
+
+#include "platform/fuse_device/kernel_mount.h"
+#include "platform/process/process.h"
+#include "roles/frontend/frontend_role.h"
+
+#include <optional>
+
+namespace weft::embedded {
+
+struct Mounts::Mounted {
+    FilesystemId filesystem;
+    std::string name;
+    std::string path;
+    std::unique_ptr<FuseChannel> channel;
+    SessionId session;
+    std::optional<frontend::FrontendRole> frontend;
+    bool ended = false;
+};
+
+namespace {
+
+// A session has to be opened before the frontend that holds its leases is made.
+class LateHolder : public LeaseHolder {
+public:
+    LeaseHolder* holder = nullptr;
+    Task<Done> recall(Recall recall) override {
+        if (holder == nullptr) co_return Done{};
+        co_return co_await holder->recall(std::move(recall));
+    }
+};
+
+}  // namespace
+
+Mounts::Mounts(Machine& machine, ComputeService& compute, SessionHost& sessions)
+    : machine_(machine),
+      compute_(compute),
+      sessions_(sessions),
+      ended_(machine),
+      running_(machine) {}
+
+Mounts::~Mounts() = default;
+
+Task<Done> Mounts::mount(FilesystemId filesystem, std::string name, std::string path) {
+    if (mounted_.contains(path)) co_return Error{Code::already_exists, "it is mounted there"};
+    if (is_dead_mount(path)) (void)co_await unmount_fuse(&machine_, path, true);
+    co_await or_return(process::make_folders(path));
+    auto mounted = std::make_unique<Mounted>();
+    mounted->filesystem = filesystem;
+    mounted->name = name;
+    mounted->path = path;
+    mounted->channel = co_await or_return(co_await mount_fuse(&machine_, "weft:" + name, path));
+    Mounted* at = mounted.get();
+    mounted_[path] = std::move(mounted);
+    running_.spawn(run(at));
+    co_return Done{};
+}
+
+Task<Done> Mounts::run(Mounted* mounted) {
+    LateHolder holder;
+    auto opened = co_await sessions_.open_session(&holder);
+    if (opened.ok()) {
+        mounted->session = opened.value();
+        mounted->frontend.emplace(machine_, compute_, *mounted->channel, mounted->filesystem,
+                                  mounted->session);
+        holder.holder = &*mounted->frontend;
+        (void)co_await mounted->frontend->run();
+        holder.holder = nullptr;
+        (void)co_await sessions_.close_session(mounted->session);
+    }
+    mounted->ended = true;
+    std::string path = mounted->path;
+    mounted_.erase(path);
+    ended_.notify_all();
+    co_return Done{};
+}
+
+Task<Done> Mounts::unmount(std::string path) {
+    if (!mounted_.contains(path)) co_return Error{Code::not_found, "not mounted by this process"};
+    co_await or_return(co_await unmount_fuse(&machine_, path, false));
+    while (mounted_.contains(path)) co_await ended_.wait();
+    co_return Done{};
+}
+
+Task<Done> Mounts::unmount_all() {
+    std::vector<std::string> paths;
+    for (const auto& [path, mounted] : mounted_) paths.push_back(path);
+    for (const std::string& path : paths) {
+        auto gone = co_await unmount_fuse(&machine_, path, false);
+        if (gone.code() == Code::would_block) {
+            (void)co_await unmount_fuse(&machine_, path, true);
+        }
+        // What still holds files open gets errors from now on.
+        auto left = mounted_.find(path);
+        if (left != mounted_.end() && left->second->frontend) left->second->frontend->stop();
+    }
+    co_return co_await running_.close();
+}
+
+std::vector<MountReport> Mounts::list() const {
+    std::vector<MountReport> reports;
+    for (const auto& [path, mounted] : mounted_) reports.push_back({mounted->name, path});
+    return reports;
+}
+
+bool Mounts::has(FilesystemId filesystem) const {
+    for (const auto& [path, mounted] : mounted_) {
+        if (mounted->filesystem == filesystem) return true;
+    }
+    return false;
+}
+
+}  // namespace weft::embedded
