@@ -1,0 +1,287 @@
+#include "sim/model/model_filesystem.h"
+
+#include "platform/base/bytes.h"
+#include "platform/base/siphash.h"
+
+#include <algorithm>
+
+namespace weft::sim {
+namespace {
+
+using Kind = Operation::Kind;
+constexpr std::uint64_t kRoot = 1;
+
+}  // namespace
+
+ModelFilesystem::ModelFilesystem() {
+    Inode root;
+    root.type = Type::directory;
+    root.nlink = 2;
+    inodes_[kRoot] = root;
+}
+
+Result<ModelFilesystem::Place> ModelFilesystem::find(const Path& path) const {
+    Place place;
+    place.inode = kRoot;
+    for (const std::string& name : path) {
+        if (place.inode == 0) return Error{Code::not_found, "model.find"};
+        const Inode& directory = inodes_.at(place.inode);
+        if (directory.type != Type::directory) return Error{Code::not_a_directory, "model.find"};
+        auto entry = directory.entries.find(name);
+        place.directory = place.inode;
+        place.name = name;
+        place.inode = entry == directory.entries.end() ? 0 : entry->second;
+    }
+    return place;
+}
+
+Result<std::uint64_t> ModelFilesystem::find_file(const Path& path) const {
+    auto place = find(path);
+    if (!place.ok()) return place.error();
+    Number number = place.value().inode;
+    if (number == 0) return Error{Code::not_found, "model.find"};
+    Type type = inodes_.at(number).type;
+    if (type == Type::directory) return Error{Code::is_a_directory, "model.find"};
+    if (type != Type::file) return Error{Code::invalid, "model.find"};
+    return number;
+}
+
+Code ModelFilesystem::apply(const Operation& operation) {
+    switch (operation.kind) {
+        case Kind::make_file:
+            return make(operation, Type::file);
+        case Kind::make_directory:
+            return make(operation, Type::directory);
+        case Kind::make_symlink:
+            return make(operation, Type::symlink);
+        case Kind::write:
+        case Kind::truncate:
+        case Kind::punch:
+            return write(operation);
+        case Kind::unlink:
+            return unlink(operation);
+        case Kind::remove_directory:
+            return remove_directory(operation);
+        case Kind::rename:
+            return rename(operation);
+        case Kind::link:
+            return link(operation);
+        case Kind::set_xattr:
+        case Kind::remove_xattr:
+            return change_xattr(operation);
+        case Kind::copy_range:
+            return copy_range(operation);
+        case Kind::read:
+            return find_file(operation.path).code();
+        case Kind::sync:
+            return Code::ok;
+    }
+    return Code::invalid;
+}
+
+Code ModelFilesystem::make(const Operation& operation, Type type) {
+    auto place = find(operation.path);
+    if (!place.ok()) return place.code();
+    if (place.value().inode != 0) return Code::already_exists;
+    Number number = ++last_;
+    Inode inode;
+    inode.type = type;
+    inode.nlink = type == Type::directory ? 2 : 1;
+    if (type == Type::symlink) inode.content = operation.text;
+    inodes_[number] = inode;
+    Inode& directory = inodes_[place.value().directory];
+    directory.entries[place.value().name] = number;
+    if (type == Type::directory) ++directory.nlink;
+    return Code::ok;
+}
+
+Code ModelFilesystem::write(const Operation& operation) {
+    auto number = find_file(operation.path);
+    if (!number.ok()) return number.code();
+    std::string& content = inodes_[number.value()].content;
+    std::uint64_t end = operation.offset + operation.length;
+    switch (operation.kind) {
+        case Kind::truncate:
+            content.resize(operation.length, '\0');
+            break;
+        case Kind::punch:
+            for (std::uint64_t at = operation.offset; at < std::min(end, content.size()); ++at) {
+                content[at] = '\0';
+            }
+            break;
+        default:
+            if (content.size() < end) content.resize(end, '\0');
+            for (std::uint64_t at = operation.offset; at < end; ++at) {
+                content[at] = fill(operation.seed, at);
+            }
+    }
+    return Code::ok;
+}
+
+std::optional<std::string> ModelFilesystem::read(const Operation& operation) const {
+    auto number = find_file(operation.path);
+    if (!number.ok()) return std::nullopt;
+    const std::string& content = inodes_.at(number.value()).content;
+    if (operation.offset >= content.size()) return std::string();
+    return content.substr(operation.offset, operation.length);
+}
+
+void ModelFilesystem::drop(Number inode) {
+    if (--inodes_[inode].nlink == 0) inodes_.erase(inode);
+}
+
+Code ModelFilesystem::unlink(const Operation& operation) {
+    auto place = find(operation.path);
+    if (!place.ok()) return place.code();
+    Number number = place.value().inode;
+    if (number == 0) return Code::not_found;
+    if (inodes_[number].type == Type::directory) return Code::is_a_directory;
+    inodes_[place.value().directory].entries.erase(place.value().name);
+    drop(number);
+    return Code::ok;
+}
+
+Code ModelFilesystem::remove_directory(const Operation& operation) {
+    auto place = find(operation.path);
+    if (!place.ok()) return place.code();
+    Number number = place.value().inode;
+    if (number == 0) return Code::not_found;
+    if (inodes_[number].type != Type::directory) return Code::not_a_directory;
+    if (!inodes_[number].entries.empty()) return Code::not_empty;
+    Inode& parent = inodes_[place.value().directory];
+    parent.entries.erase(place.value().name);
+    --parent.nlink;
+    inodes_.erase(number);
+    return Code::ok;
+}
+
+bool ModelFilesystem::contains(Number directory, Number wanted) const {
+    if (directory == wanted) return true;
+    const auto& entries = inodes_.at(directory).entries;
+    return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
+        return inodes_.at(entry.second).type == Type::directory && contains(entry.second, wanted);
+    });
+}
+
+void ModelFilesystem::move_directory(Number inode, Number from, Number to) {
+    if (inodes_[inode].type != Type::directory) return;
+    --inodes_[from].nlink;
+    ++inodes_[to].nlink;
+}
+
+Code ModelFilesystem::rename(const Operation& operation) {
+    auto source = find(operation.path);
+    auto target = find(operation.target);
+    if (!source.ok()) return source.code();
+    if (!target.ok()) return target.code();
+    const Place& from = source.value();
+    const Place& to = target.value();
+    if (from.inode == 0) return Code::not_found;
+    if (operation.exchange && to.inode == 0) return Code::not_found;
+    if (operation.no_replace && to.inode != 0) return Code::already_exists;
+    bool from_directory = inodes_[from.inode].type == Type::directory;
+    if (from_directory && contains(from.inode, to.directory)) return Code::invalid;
+    if (operation.exchange) {
+        bool to_directory = inodes_[to.inode].type == Type::directory;
+        if (to_directory && contains(to.inode, from.directory)) return Code::invalid;
+        inodes_[from.directory].entries[from.name] = to.inode;
+        inodes_[to.directory].entries[to.name] = from.inode;
+        move_directory(from.inode, from.directory, to.directory);
+        move_directory(to.inode, to.directory, from.directory);
+        return Code::ok;
+    }
+    return replace(from, to);
+}
+
+Code ModelFilesystem::replace(const Place& from, const Place& to) {
+    if (from.inode == to.inode) return Code::ok;
+    bool from_directory = inodes_[from.inode].type == Type::directory;
+    if (to.inode != 0) {
+        const Inode& there = inodes_[to.inode];
+        bool to_directory = there.type == Type::directory;
+        if (from_directory && !to_directory) return Code::not_a_directory;
+        // An ancestor of the source is a directory that is not empty, so this covers it.
+        if (!from_directory && to_directory) return Code::is_a_directory;
+        if (to_directory && !there.entries.empty()) return Code::not_empty;
+        if (to_directory) {
+            inodes_.erase(to.inode);
+            --inodes_[to.directory].nlink;
+        } else {
+            drop(to.inode);
+        }
+    }
+    inodes_[from.directory].entries.erase(from.name);
+    inodes_[to.directory].entries[to.name] = from.inode;
+    move_directory(from.inode, from.directory, to.directory);
+    return Code::ok;
+}
+
+Code ModelFilesystem::link(const Operation& operation) {
+    auto source = find(operation.path);
+    if (!source.ok()) return source.code();
+    if (source.value().inode == 0) return Code::not_found;
+    auto target = find(operation.target);
+    if (!target.ok()) return target.code();
+    Inode& inode = inodes_[source.value().inode];
+    if (inode.type == Type::directory) return Code::not_permitted;
+    if (target.value().inode != 0) return Code::already_exists;
+    ++inode.nlink;
+    inodes_[target.value().directory].entries[target.value().name] = source.value().inode;
+    return Code::ok;
+}
+
+Code ModelFilesystem::change_xattr(const Operation& operation) {
+    auto number = find_file(operation.path);
+    if (!number.ok()) return number.code();
+    auto& xattrs = inodes_[number.value()].xattrs;
+    if (operation.kind == Kind::remove_xattr) {
+        return xattrs.erase(operation.text) == 0 ? Code::no_attribute : Code::ok;
+    }
+    xattrs[operation.text] = std::to_string(operation.seed);
+    return Code::ok;
+}
+
+Code ModelFilesystem::copy_range(const Operation& operation) {
+    auto from = find_file(operation.path);
+    auto to = find_file(operation.target);
+    if (!from.ok()) return from.code();
+    if (!to.ok()) return to.code();
+    // The ranges are at the same offset: within one file they overlap wholly.
+    if (from.value() == to.value()) return Code::invalid;
+    const std::string& source = inodes_[from.value()].content;
+    std::string& target = inodes_[to.value()].content;
+    if (operation.offset >= source.size()) return Code::ok;
+    std::uint64_t count = std::min(operation.length, source.size() - operation.offset);
+    if (target.size() < operation.offset + count) target.resize(operation.offset + count, '\0');
+    target.replace(operation.offset, count, source, operation.offset, count);
+    return Code::ok;
+}
+
+std::string ModelFilesystem::describe() const {
+    std::string out;
+    describe(kRoot, "", out);
+    return out;
+}
+
+void ModelFilesystem::describe(Number number, const std::string& path, std::string& out) const {
+    const Inode& inode = inodes_.at(number);
+    std::string xattrs;
+    for (const auto& [name, value] : inode.xattrs) xattrs += " " + name + "=" + value;
+    static constexpr char kTypes[] = {'f', 'd', 'l'};
+    out += describe_line(path, kTypes[static_cast<int>(inode.type)], inode.nlink, inode.content,
+                         xattrs);
+    for (const auto& [name, child] : inode.entries) describe(child, path + "/" + name, out);
+}
+
+std::string describe_line(const std::string& path, char type, std::uint32_t nlink,
+                          const std::string& content, const std::string& xattrs) {
+    std::string line = path.empty() ? "/" : path;
+    line += std::string(" ") + type + " nlink=" + std::to_string(nlink);
+    if (type != 'd') {
+        line += " size=" + std::to_string(content.size());
+        line += " content=" + std::to_string(siphash({1, 2}, bytes_of(content)));
+    }
+    return line + xattrs + "\n";
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,66 @@
+#include "sim/world/history.h"
+
+#include <sstream>
+
+namespace weft::sim {
+namespace {
+
+using Kind = Operation::Kind;
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+}
+
+// The first line in which two descriptions differ.
+std::string first_difference(const std::string& expected, const std::string& found) {
+    auto a = lines_of(expected);
+    auto b = lines_of(found);
+    for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+        std::string left = i < a.size() ? a[i] : "(nothing)";
+        std::string right = i < b.size() ? b[i] : "(nothing)";
+        if (left != right) return "expected: " + left + "\n   found: " + right;
+    }
+    return "no difference";
+}
+
+}  // namespace
+
+void History::begin(const Operation& operation) {
+    pending_ = operation;
+    after_.state = states_.back();
+    after_.code = after_.state.apply(operation);
+}
+
+void History::end(Code code) {
+    if (code == Code::ok && pending_->kind == Kind::sync) {
+        settle(std::move(after_.state));
+    } else if (code == Code::ok && pending_->kind != Kind::read) {
+        states_.push_back(std::move(after_.state));
+    }
+    pending_.reset();
+}
+
+void History::settle(ModelFilesystem state) {
+    states_.clear();
+    states_.push_back(std::move(state));
+}
+
+bool History::accept(const std::string& described, bool power_lost, std::string* difference) {
+    std::vector<ModelFilesystem> candidates;
+    if (pending_.has_value() && after_.code == Code::ok) candidates.push_back(after_.state);
+    std::size_t oldest = power_lost ? 0 : states_.size() - 1;
+    for (std::size_t i = states_.size(); i > oldest; --i) candidates.push_back(states_[i - 1]);
+    for (ModelFilesystem& candidate : candidates) {
+        if (candidate.describe() != described) continue;
+        settle(std::move(candidate));
+        pending_.reset();
+        return true;
+    }
+    *difference = first_difference(states_.back().describe(), described);
+    return false;
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,47 @@
+#pragma once
+
+#include "sim/model/model_filesystem.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weft::sim {
+
+// What one client has done, and therefore what may be found after a crash: the oracle.
+//
+// A client does one operation after another. What was answered is there after a crash of
+// processes; after loss of power only what a sync covered must be, but what is there is the
+// state after some operation, never a mixture. The operation under way may have been done.
+class History {
+public:
+    // Call before the operation is sent, and once its answer is there.
+    void begin(const Operation& operation);
+    void end(Code code);
+    // The answer that POSIX asks for to the operation that was begun.
+    Code expected() const { return after_.code; }
+    const ModelFilesystem& now() const { return states_.back(); }
+    // True while an operation is under way that is made of several requests, so that a crash
+    // could leave a part of it: the world does not crash meanwhile.
+    bool divisible() const {
+        return pending_.has_value() && pending_->kind == Operation::Kind::copy_range;
+    }
+
+    // Takes the state that the product's tree is in as the present one. False, and a text that
+    // says what differs, if it is none that may be.
+    bool accept(const std::string& described, bool power_lost, std::string* difference);
+
+private:
+    struct After {
+        ModelFilesystem state;
+        Code code = Code::ok;
+    };
+    void settle(ModelFilesystem state);
+
+    // After the last sync, and after each answered operation since.
+    std::vector<ModelFilesystem> states_ = {ModelFilesystem()};
+    std::optional<Operation> pending_;
+    After after_;
+};
+
+}  // namespace weft::sim
