@@ -282,7 +282,10 @@ class Mover(StateWorker):
         if rng.random() < 0.2:
             return ("exchange", *rng.sample(paths, 2))
         source = rng.choice(paths)
-        return "move", source, f"{rng.choice(self.places)}/{state[source]}-{rng.randrange(1000)}"
+        target = source
+        while target in state:  # A rename onto another would be refused, or remove that one.
+            target = f"{rng.choice(self.places)}/{state[source]}-{rng.randrange(1000)}"
+        return "move", source, target
 
     def after(self, state: dict, step) -> dict:
         state = dict(state)
