@@ -112,7 +112,7 @@ Task<Done> Drive::load() {
         if (slot.standing == Standing::unknown) continue;
         slot.entry.generation = std::max(slot.entry.generation, superblock_.first_generation);
         if (slot.entry.state == SlotState::free) {
-            free_.push_back(SlotIndex{i});
+            free_.push(SlotIndex{i});
             continue;
         }
         slot.standing = Standing::used;

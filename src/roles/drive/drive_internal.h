@@ -7,9 +7,10 @@
 #include "roles/drive/paired_table.h"
 #include "roles/drive/shared_rounds.h"
 
-#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <queue>
 #include <unordered_map>
 
 namespace weft::drive {
@@ -94,8 +95,10 @@ private:
     Superblock superblock_;
 
     std::vector<Slot> slots_;
-    // First in, first out: a slot rests as long as can be, and late readers of it get `stale`.
-    std::deque<SlotIndex> free_;
+    // The lowest goes out first, so that what is written stays together: the journal keeps coming
+    // back to the same few slots, and first writes, which cost a drive file an extent split and a
+    // conversion each, end soon.
+    std::priority_queue<SlotIndex, std::vector<SlotIndex>, std::greater<>> free_;
     std::map<OwnerId, Owner> owners_;
     std::vector<OwnerId> owners_by_position_;
 

@@ -131,6 +131,20 @@ TEST(DriveRole, GivesEachSlotOnceUntilItIsFull) {
     EXPECT_TRUE(world.list(kOther).empty());
 }
 
+TEST(DriveRole, GivesTheLowestFreeSlotFirst) {
+    World world;
+    std::vector<SegmentSlot> taken;
+    for (int i = 0; i < 5; ++i) taken.push_back(world.allocate(kShard).value());
+    for (std::size_t i : {3U, 1U}) {
+        auto freed =
+            world.role->free(kDrive, {kShard, Epoch{1}}, taken[i].slot, taken[i].generation);
+        ASSERT_TRUE(world.reactor.run(std::move(freed)).ok());
+    }
+    EXPECT_EQ(world.allocate(kShard).value().slot, taken[1].slot);
+    EXPECT_EQ(world.allocate(kShard).value().slot, taken[3].slot);
+    EXPECT_EQ(world.allocate(kShard).value().slot, SlotIndex{5});
+}
+
 TEST(DriveRole, RecycledSlotHasANewGeneration) {
     World world;
     std::map<SlotIndex, Generation> last;

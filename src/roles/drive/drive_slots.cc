@@ -82,7 +82,7 @@ bool Drive::serves(const SegmentSlot& slot) const {
 void Drive::give_out_again(SlotIndex slot) {
     Slot& at = slots_[slot.value];
     at.standing = at.writes > 0 ? Standing::emptying : Standing::free;
-    if (at.standing == Standing::free) free_.push_back(slot);
+    if (at.standing == Standing::free) free_.push(slot);
 }
 
 Task<Done> Drive::write_slot_entry(SlotIndex slot) {
@@ -93,8 +93,8 @@ Task<Done> Drive::write_slot_entry(SlotIndex slot) {
 Task<SegmentSlot> Drive::allocate(Fence fence, SegmentId segment, std::uint16_t chunk) {
     Owner* owner = co_await or_return(co_await admit(fence));
     if (free_.empty()) co_return Error{Code::out_of_space, "drive.allocate"};
-    SlotIndex slot = free_.front();
-    free_.pop_front();
+    SlotIndex slot = free_.top();
+    free_.pop();
     Slot& at = slots_[slot.value];
     CHECK(at.standing == Standing::free && at.writes == 0);
     at.standing = Standing::used;
