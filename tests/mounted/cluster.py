@@ -262,7 +262,6 @@ class Cluster:
         if pid:
             os.kill(pid, signal.SIGKILL)
             poll("the killed process is gone", lambda: not is_running(pid), pause=0.001)
-            poll("LOCAL reaped", lambda: not os.path.exists(f"/proc/{pid}"), pause=0.001)
 
     def remove(self):
         self.command("demo", "remove", "--yes")

@@ -89,9 +89,16 @@ int own_id() {
 }
 
 bool is_running(int pid) {
-    // A child of ours that has ended is reaped here, so that it does not count as running.
+    // A child of ours that has ended is reaped here; another's may stay a zombie for long.
     if (waitpid(pid, nullptr, WNOHANG) == pid) return false;
-    return kill(pid, 0) == 0 || errno == EPERM;
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string stat;
+    if (!std::getline(file, stat)) return false;
+    // "PID (NAME) STATE ...", and the name may contain anything.
+    std::size_t name_end = stat.rfind(')');
+    if (name_end == std::string::npos || name_end + 2 >= stat.size()) return false;
+    char state = stat[name_end + 2];
+    return state != 'Z' && state != 'X';
 }
 
 bool wait_for_end(int pid, Nanos most) {

@@ -21,6 +21,7 @@ std::string current_folder();
 // Returns its process id.
 Result<int> start_detached(std::vector<std::string> arguments, std::string log_path);
 int own_id();
+// A process that has ended is not running, whether its parent knows it already or not.
 bool is_running(int pid);
 // True if the process ended within the time.
 bool wait_for_end(int pid, Nanos most);
