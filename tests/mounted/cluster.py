@@ -263,6 +263,10 @@ class Cluster:
             os.kill(pid, signal.SIGKILL)
             poll("the killed process is gone", lambda: not is_running(pid), pause=0.001)
 
+    def mount_apart(self, path, *options, filesystem: str = "demo") -> int:
+        """A mount in a process of its own; gives its process id."""
+        return self.command("mount", filesystem, path, *options, json=True).json()["pid"]
+
     def remove(self):
         self.command("demo", "remove", "--yes")
         self.started_pid = 0
@@ -330,6 +334,23 @@ def pid_in(path) -> int:
     return pid if is_running(pid) else 0
 
 
+def mount_files_in(folder) -> list:
+    mounts = pathlib.Path(folder) / "cluster" / "mounts"
+    try:
+        return [mounts / name for name in os.listdir(mounts) if name.endswith(".json")]
+    except OSError:
+        return []
+
+
+def pid_in_mount_file(path) -> int:
+    """The process of a mount of its own, if it runs; else 0."""
+    try:
+        pid = int(json.loads(pathlib.Path(path).read_text())["pid"])
+    except (OSError, ValueError, KeyError):
+        return 0
+    return pid if is_running(pid) else 0
+
+
 def is_running(pid: int) -> bool:
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
@@ -355,6 +376,7 @@ def pids_below(folder) -> list:
     pids = []
     for _ in range(3):
         pids += [pid_in(level / "cluster" / "weft.pid") for level in levels]
+        pids += [pid_in_mount_file(file) for level in levels for file in mount_files_in(level)]
         levels = [child for level in levels for child in folders_in(level)
                   if child.name not in ("cluster", "mount")]
     return [pid for pid in pids if pid]

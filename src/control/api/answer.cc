@@ -79,7 +79,12 @@ Json to_json(const ClusterReport& report) {
     json["filesystems"] = filesystems_of(report);
     json["mounts"] = Json::array();
     for (const MountReport& mount : report.mounts) {
-        json["mounts"].push_back(Json{{"filesystem", mount.filesystem}, {"path", mount.path}});
+        Json item{{"filesystem", mount.filesystem}, {"path", mount.path}};
+        if (mount.pid != 0) {
+            item["host"] = mount.host;
+            item["pid"] = mount.pid;
+        }
+        json["mounts"].push_back(std::move(item));
     }
     json["protection"] = Json{{"segments", compute.segments},
                               {"degraded", compute.segments_degraded},

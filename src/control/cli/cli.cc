@@ -27,6 +27,11 @@ std::string absolute(const std::string& path) {
     return path.empty() || path.front() == '/' ? path : process::current_folder() + "/" + path;
 }
 
+std::string without_slash(std::string path) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    return path;
+}
+
 // "4+2" into the two widths.
 std::string parse_scheme(const std::string& text, ServeSettings& settings) {
     const char* end = text.data() + text.size();
@@ -193,16 +198,48 @@ private:
     }
 
     void add_mount_commands() {
-        CLI::App* mount = command(&app_, "mount", "Mount a filesystem", [this] {
-            return change("mount", Json{{"filesystem", name_}, {"path", absolute(path_)}},
-                          "mounted " + name_ + " at " + absolute(path_));
+        CLI::App* mount = command(&app_, "mount", "Mount a filesystem, or list what is mounted",
+                                  [this] { return do_mount(); });
+        auto* name = mount->add_option("filesystem", name_, "Its name; without, all are listed");
+        auto* path = mount->add_option("path", path_, "An empty folder; made if it is not there");
+        name->needs(path);
+        mount->add_option("--at", at_, "HOST:PORT of a cluster started with --listen")->needs(name);
+        mount->add_flag("--in-process", flag_,
+                        "Let the cluster's own process serve it, and mount it at each start");
+        mount->add_flag("--no-io-uring", serve_.force_epoll, "Use epoll and threads instead");
+        mount->footer(
+            "A mount is a process of its own. It outlives restarts of the cluster: programs wait\n"
+            "up to two minutes, their open files and locks stay. An ordinary user mounts through\n"
+            "fusermount3, and only a cluster whose folder is theirs, or one with --at.");
+        CLI::App* umount = command(&app_, "umount", "Unmount what is mounted at a path", [this] {
+            return unmount(session_, without_slash(absolute(path_)));
         });
-        mount->add_option("filesystem", name_, "Its name")->required();
-        mount->add_option("path", path_, "An empty folder; made if it is not there")->required();
-        CLI::App* unmount = command(&app_, "umount", "Unmount what is mounted at a path", [this] {
-            return change("unmount", Json{{"path", absolute(path_)}}, "unmounted " + path_);
-        });
-        unmount->add_option("path", path_, "Where it is mounted")->required();
+        umount->add_option("path", path_, "Where it is mounted")->required();
+        add_client();
+    }
+
+    int do_mount() {
+        if (name_.empty()) return show_mounts(session_);
+        std::string path = without_slash(absolute(path_));
+        if (flag_) {
+            return change("mount", Json{{"filesystem", name_}, {"path", path}},
+                          "mounted " + name_ + " at " + path);
+        }
+        MountSettings settings;
+        settings.filesystem = name_;
+        settings.path = path;
+        settings.force_epoll = serve_.force_epoll;
+        return mount_apart(session_, at_, std::move(settings));
+    }
+
+    void add_client() {
+        CLI::App* client = command(&app_, "client", "Be a mount's process (mount does it)",
+                                   [this] { return session_.host().mount(mount_); });
+        client->add_option("--at", mount_.address, "unix:PATH or tcp:HOST:PORT")->required();
+        client->add_option("--filesystem", mount_.filesystem, "Its name")->required();
+        client->add_option("--path", mount_.path, "Where to mount it")->required();
+        client->add_option("--state", mount_.state_path, "A file to tell how it fares")->required();
+        client->add_flag("--no-io-uring", mount_.force_epoll, "Use epoll and threads instead");
     }
 
     void add_serve_options(CLI::App* to, const std::string& mount) {
@@ -221,6 +258,9 @@ private:
             "Data and parity width, K+M (usual: 4+2)");
         to->add_option("--mount", serve_.mount_path, "Where to mount the first filesystem")
             ->default_val(mount);
+        to->add_option("--listen", serve_.listen,
+                       "HOST:PORT for mounts on other machines; without any protection, so for\n"
+                       "trusted networks only: whoever reaches it may do everything");
         to->add_flag("--no-io-uring", serve_.force_epoll, "Use epoll and threads instead");
     }
 
@@ -265,6 +305,8 @@ private:
     CLI::App app_{"Weft: a distributed parallel filesystem"};
     Session session_;
     ServeSettings serve_;
+    MountSettings mount_;
+    std::string at_;
     std::string name_;
     std::string path_;
     std::uint64_t bytes_ = 0;

@@ -15,14 +15,26 @@ struct ServeSettings {
     std::uint64_t drive_bytes = 0;  // 0: chosen from the room there is.
     std::uint32_t data_width = 4;
     std::uint32_t parity_width = 2;
+    std::string listen;        // "HOST:PORT" for mounts on other machines; empty: none.
     std::string mount_path;    // Where the first filesystem is mounted; empty: nowhere.
     bool force_epoll = false;  // Do without io_uring.
+};
+
+// A mount in a process of its own.
+struct MountSettings {
+    std::string address;  // "unix:PATH" or "tcp:HOST:PORT".
+    std::string filesystem;
+    std::string path;
+    std::string state_path;  // Where the process tells how it fares.
+    bool force_epoll = false;
 };
 
 // What the command line needs of the program around it.
 struct Host {
     // Runs the process of an embedded cluster until it is told to stop; its exit code.
     std::function<int(ServeSettings)> serve;
+    // Runs the process of a mount until it is unmounted; its exit code.
+    std::function<int(MountSettings)> mount;
     // One control request to the process at a unix socket.
     std::function<Result<Reply>(std::string socket_path, Json body)> request;
 };

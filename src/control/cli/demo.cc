@@ -51,6 +51,10 @@ std::vector<std::string> serve_command(const ServeSettings& settings) {
         command.push_back("--mount");
         command.push_back(settings.mount_path);
     }
+    if (!settings.listen.empty()) {
+        command.push_back("--listen");
+        command.push_back(settings.listen);
+    }
     if (settings.force_epoll) command.push_back("--no-io-uring");
     return command;
 }
@@ -166,6 +170,7 @@ int demo_remove(const Session& session, bool yes) {
     if (running_pid(session) != 0) {
         if (int code = demo_stop(session); code != kExitOk) return code;
     }
+    drop_mounts(session);
     if (!process::remove_tree(session.folder).ok()) {
         std::cerr << "weft: cannot remove all of " << session.folder << "\n";
         return kExitFailed;

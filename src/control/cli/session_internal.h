@@ -44,6 +44,13 @@ int demo_start(const Session& session, DemoSettings settings);
 int demo_stop(const Session& session);
 int demo_remove(const Session& session, bool yes);
 
+// A mount in a process of its own: of the cluster at session.folder, or at `at` (HOST:PORT).
+int mount_apart(const Session& session, const std::string& at, MountSettings settings);
+int unmount(const Session& session, const std::string& path);
+int show_mounts(const Session& session);
+// For a cluster that is being removed: nothing that its mounts have is worth keeping.
+void drop_mounts(const Session& session);
+
 std::string completion_script(const std::string& shell);
 
 }  // namespace weft::control

@@ -176,8 +176,12 @@ int show_status(const Session& session) {
     std::cout << "\n" << filesystem_table(status["filesystems"]).text();
     if (!status["mounts"].empty()) std::cout << "\n";
     for (const Json& mount : status["mounts"]) {
-        std::cout << text_at(mount, "filesystem") << " is mounted at " << text_at(mount, "path")
-                  << "\n";
+        std::cout << text_at(mount, "filesystem") << " is mounted at " << text_at(mount, "path");
+        if (number_at(mount, "pid") != 0) {
+            std::cout << " by process " << number_at(mount, "pid") << " on "
+                      << text_at(mount, "host");
+        }
+        std::cout << "\n";
     }
     return healthy(status) ? kExitOk : kExitUnhealthy;
 }

@@ -207,16 +207,48 @@ public:
     // Ends once nothing recalled is cached any more and buffered writes have been sent. Compute
     // waits for it by a deadline, then ends the whole session.
     virtual Task<Done> recall(Recall recall) = 0;
+    // The session is over, although nobody closed it: no lease covers anything any more.
+    virtual void session_ended() {}
+};
+
+// Who opens a session. A client that lost its session comes back under its number: requests of
+// before, sent again with the same seq, are then answered and not done twice.
+struct Client {
+    std::uint64_t number = 0;    // Chosen by it at random; 0: it never comes back.
+    std::uint64_t last_seq = 0;  // The highest it has used in earlier sessions.
 };
 
 // Where sessions come and go.
 class SessionHost {
 public:
     virtual ~SessionHost() = default;
-    // limit_reached: too many sessions. The holder outlives the session.
-    virtual Task<SessionId> open_session(LeaseHolder* holder) = 0;
+    // limit_reached: too many sessions. retry_later, unavailable: not now. not_found: never
+    // again (what the client is there for has gone). The holder outlives the session.
+    virtual Task<SessionId> open_session(LeaseHolder* holder, Client client) = 0;
     // Its leases, locks and open files go. Not an error if it has ended already.
     virtual Task<Done> close_session(SessionId session) = 0;
+};
+
+// A mount in another process, as it introduces itself.
+struct MountHello {
+    Client client;
+    std::string filesystem;  // Its name.
+    std::string host;        // For people.
+    std::string path;
+    std::uint32_t pid = 0;
+};
+struct MountWelcome {
+    SessionId session;
+    FilesystemId filesystem;
+};
+
+// Where mounts in other processes come in.
+class MountHost {
+public:
+    virtual ~MountHost() = default;
+    // open_session() for a mount, which is listed until detach(). not_found: no such filesystem.
+    virtual Task<MountWelcome> attach(LeaseHolder* holder, MountHello hello) = 0;
+    virtual Task<Done> detach(SessionId session) = 0;
 };
 
 }  // namespace weft

@@ -19,6 +19,8 @@ struct DriveReport {
 struct MountReport {
     std::string filesystem;
     std::string path;
+    std::string host;       // Of a mount in a process of its own; else empty.
+    std::uint32_t pid = 0;  // Of that process, on that host.
 };
 
 struct ClusterReport {

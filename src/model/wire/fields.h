@@ -87,6 +87,18 @@ template <Is<LockRequest> T>
 auto fields(T& v) {
     return std::tie(v.owner, v.from, v.to, v.pid, v.kind, v.flock, v.wait);
 }
+template <Is<Client> T>
+auto fields(T& v) {
+    return std::tie(v.number, v.last_seq);
+}
+template <Is<MountHello> T>
+auto fields(T& v) {
+    return std::tie(v.client, v.filesystem, v.host, v.path, v.pid);
+}
+template <Is<MountWelcome> T>
+auto fields(T& v) {
+    return std::tie(v.session, v.filesystem);
+}
 template <Is<Recall> T>
 auto fields(T& v) {
     return std::tie(v.file, v.keep, v.name, v.data);

@@ -1,5 +1,7 @@
 #include "platform/process/process.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -82,6 +84,28 @@ Result<int> start_detached(std::vector<std::string> arguments, std::string log_p
     ::close(log);
     if (child < 0) return Error{Code::limit_reached, "process.start"};
     return static_cast<int>(child);
+}
+
+Result<int> run_program(std::vector<std::string> arguments) {
+    std::vector<char*> raw;
+    for (std::string& argument : arguments) raw.push_back(argument.data());
+    raw.push_back(nullptr);
+    pid_t child = fork();
+    if (child == 0) {
+        execvp(raw[0], raw.data());
+        _exit(127);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        return Error{Code::limit_reached, "process.run"};
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+    return name.data();
 }
 
 int own_id() {
@@ -179,6 +203,16 @@ Result<Done> remove_tree(const std::string& path) {
     std::filesystem::remove_all(path, error);
     if (error) return Error{Code::io_failed, "process.remove_tree"};
     return Done{};
+}
+
+std::vector<std::string> names_in(const std::string& path) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+        names.push_back(entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
 }
 
 bool exists(const std::string& path) {

@@ -20,7 +20,10 @@ std::string current_folder();
 // Starts a program that outlives us: own session, no terminal, output appended to `log_path`.
 // Returns its process id.
 Result<int> start_detached(std::vector<std::string> arguments, std::string log_path);
+// Runs a program to its end, with our terminal; its exit code, or 128 if a signal ended it.
+Result<int> run_program(std::vector<std::string> arguments);
 int own_id();
+std::string host_name();
 // A process that has ended is not running, whether its parent knows it already or not.
 bool is_running(int pid);
 // True if the process ended within the time.
@@ -43,6 +46,8 @@ Result<std::string> read_file(const std::string& path);
 Result<Done> write_file(const std::string& path, std::string_view text);
 Result<Done> make_folders(const std::string& path);
 Result<Done> remove_tree(const std::string& path);
+// Names in a folder, sorted; none if there is no such folder.
+std::vector<std::string> names_in(const std::string& path);
 bool exists(const std::string& path);
 std::uint64_t free_bytes_at(const std::string& path);
 

@@ -40,6 +40,7 @@ Peer::Peer(Reactor& reactor, std::unique_ptr<Stream> stream, Handler* handler)
       handler_(handler),
       sending_(reactor),
       serving_(reactor, kServedMost),
+      last_heard_(reactor.now()),
       requests_(reactor) {}
 
 Peer::~Peer() {
@@ -70,10 +71,12 @@ Task<Done> Peer::run() {
             ended = header.error();
             break;
         }
+        last_heard_ = reactor_.now();
         ended = co_await receive(header.value());
     }
     close();
     end_all_calls();
+    if (handler_ != nullptr) (void)co_await handler_->connection_ended();
     (void)co_await requests_.close();
     co_return ended;
 }

@@ -30,6 +30,9 @@ class Handler {
 public:
     virtual ~Handler() = default;
     virtual Task<Reply> handle(Request request) = 0;
+    // The stream has ended: requests that wait for something of this connection shall end.
+    // Runs before Peer::run() waits for those under way.
+    virtual Task<Done> connection_ended() { co_return Done{}; }
 };
 
 // One connection: both sides may call, and both may serve. Requests are answered in the order
@@ -51,6 +54,8 @@ public:
     Task<Done> run();
     void close();
     bool closed() const { return closed_; }
+    // When the last frame came in, of the reactor's clock; at first, when the peer was made.
+    Nanos last_heard() const { return last_heard_; }
 
     // `payload` is sent from where it lies, and the reply's payload is copied into `into`.
     // Both stay valid until the task ends; the task may be destroyed before that.
@@ -79,6 +84,7 @@ private:
     std::map<std::uint64_t, Pending*> pending_;
     std::uint64_t last_call_ = 0;
     bool closed_ = false;
+    Nanos last_heard_;
     Gate requests_;
 };
 

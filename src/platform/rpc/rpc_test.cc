@@ -11,13 +11,20 @@ namespace {
 constexpr std::uint32_t kEcho = 1;
 constexpr std::uint32_t kFail = 2;
 constexpr std::uint32_t kNever = 3;
+constexpr std::uint32_t kUntilEnd = 4;
 
 class TestHandler : public Handler {
 public:
-    explicit TestHandler(Reactor& reactor) : reactor_(reactor) {}
+    explicit TestHandler(Reactor& reactor) : reactor_(reactor), end_(reactor) {}
+    Task<Done> connection_ended() override {
+        ended_ = true;
+        end_.notify_all();
+        co_return Done{};
+    }
     Task<Reply> handle(Request request) override {
         if (request.method == kFail) co_return Error{Code::not_found, "test"};
         if (request.method == kNever) co_await sleep(reactor_, 3600 * kSecond);
+        while (request.method == kUntilEnd && !ended_) co_await end_.wait();
         Reply reply;
         reply.meta = request.meta;
         reply.payload_bytes = request.payload.size();
@@ -27,6 +34,8 @@ public:
 
 private:
     Reactor& reactor_;
+    Signal end_;
+    bool ended_ = false;
 };
 
 struct Pair {
@@ -94,6 +103,21 @@ TEST(Rpc, EndsWaitingCallsWhenTheStreamDies) {
     pair.gate.spawn(kill(&pair));
     EXPECT_EQ(pair.call(kNever, "", {}, {}).code(), Code::unavailable);
     EXPECT_EQ(pair.call(kEcho, "", {}, {}).code(), Code::unavailable);
+}
+
+// What waits for the client (a lock) must not keep the connection for ever once it is gone.
+TEST(Rpc, TellsTheHandlerThatTheConnectionEndedBeforeItWaitsForRequests) {
+    Pair pair;
+    auto kill = [](Pair* at) -> Task<Done> {
+        co_await sleep(at->reactor, 5 * kMillisecond);
+        at->client->close();
+        co_return Done{};
+    };
+    pair.gate.spawn(kill(&pair));
+    EXPECT_EQ(pair.call(kUntilEnd, "", {}, {}).code(), Code::unavailable);
+    Nanos began = pair.reactor.now();
+    EXPECT_TRUE(pair.reactor.run(pair.gate.close()).ok());
+    EXPECT_LT(pair.reactor.now() - began, kSecond);
 }
 
 // Goal: hostile bytes never do harm. Method: flip each bit of a good header; all must be refused.

@@ -35,7 +35,8 @@ EmbeddedCluster::EmbeddedCluster(Machine& machine, EmbeddedSettings settings)
       compute_(machine, drives_),
       sessions_(compute_),
       mounts_(machine, compute_, sessions_),
-      door_(machine, compute_, sessions_),
+      door_(machine, compute_, sessions_,
+            [this](const std::string& name) { return filesystem_named(name); }),
       control_(machine, *this),
       stopping_(machine),
       background_(machine) {}
@@ -138,6 +139,11 @@ Result<Done> EmbeddedCluster::open_doors() {
     auto data = machine_.network().listen("unix:" + settings_.folder + "/data.sock");
     if (!data.ok()) return data.error();
     door_.serve(std::move(data).value());
+    if (!settings_.listen_address.empty()) {
+        auto far = machine_.network().listen("tcp:" + settings_.listen_address);
+        if (!far.ok()) return Error{far.code(), "the address to listen on cannot be had"};
+        door_.serve(std::move(far).value());
+    }
     auto control = machine_.network().listen("unix:" + settings_.folder + "/control.sock");
     if (!control.ok()) return control.error();
     control_.serve(std::move(control).value());
@@ -178,6 +184,7 @@ Task<ClusterReport> EmbeddedCluster::report() {
     report.drives = co_await or_return(co_await management_.drives());
     report.map = management_.map();
     report.mounts = mounts_.list();
+    for (MountReport& far : door_.list()) report.mounts.push_back(std::move(far));
     report.machine = machine_.describe();
     report.uptime = machine_.now() - started_;
     report.resident_bytes = process::resident_bytes();
@@ -194,7 +201,7 @@ Task<FilesystemEntry> EmbeddedCluster::resize_filesystem(std::string name, std::
 
 Task<Done> EmbeddedCluster::remove_filesystem(std::string name) {
     const FilesystemEntry* entry = management_.map().filesystem(name);
-    if (entry != nullptr && mounts_.has(entry->id)) {
+    if (entry != nullptr && (mounts_.has(entry->id) || door_.has(entry->id))) {
         co_return Error{Code::not_permitted, "it is mounted; unmount it first"};
     }
     co_return co_await management_.remove_filesystem(std::move(name));
@@ -233,6 +240,12 @@ Task<Done> EmbeddedCluster::unmount(std::string path) {
     co_await or_return(co_await mounts_.unmount(path));
     std::erase_if(file_.mounts, [&path](const auto& each) { return each.path == path; });
     co_return remember();
+}
+
+std::optional<FilesystemId> EmbeddedCluster::filesystem_named(const std::string& name) const {
+    const FilesystemEntry* entry = management_.map().filesystem(name);
+    if (entry == nullptr) return std::nullopt;
+    return entry->id;
 }
 
 Task<std::vector<Finding>> EmbeddedCluster::check(bool full) {

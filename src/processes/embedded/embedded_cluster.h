@@ -12,6 +12,7 @@
 #include "roles/management/management_role.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,8 @@ namespace weft::embedded {
 class LocalSessions : public SessionHost {
 public:
     explicit LocalSessions(compute::ComputeRole& compute) : compute_(compute) {}
-    Task<SessionId> open_session(LeaseHolder* holder) override {
-        co_return compute_.open_session(holder);
+    Task<SessionId> open_session(LeaseHolder* holder, Client client) override {
+        co_return compute_.open_session(holder, client);
     }
     Task<Done> close_session(SessionId session) override { return compute_.close_session(session); }
 
@@ -63,6 +64,7 @@ private:
     Task<Done> mount_remembered();
     Result<Done> open_doors();
     Task<Done> watch_signals();
+    std::optional<FilesystemId> filesystem_named(const std::string& name) const;
     Result<Done> remember();
     void show_progress(const std::string& step, std::uint64_t done, std::uint64_t total);
 

@@ -17,6 +17,8 @@ struct EmbeddedSettings {
     std::uint8_t data_width = 0;
     std::uint8_t parity_width = 0;
     std::string mount_path;  // Of the first filesystem, whenever the process starts; may be empty.
+    // "HOST:PORT" where mounts on other machines come in, beside data.sock; may be empty.
+    std::string listen_address;
 };
 
 // FOLDER/process.json: what it takes to find the cluster again, and nothing that the cluster map

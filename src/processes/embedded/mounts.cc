@@ -13,24 +13,9 @@ struct Mounts::Mounted {
     std::string name;
     std::string path;
     std::unique_ptr<FuseChannel> channel;
-    SessionId session;
     std::optional<frontend::FrontendRole> frontend;
     bool ended = false;
 };
-
-namespace {
-
-// A session has to be opened before the frontend that holds its leases is made.
-class LateHolder : public LeaseHolder {
-public:
-    LeaseHolder* holder = nullptr;
-    Task<Done> recall(Recall recall) override {
-        if (holder == nullptr) co_return Done{};
-        co_return co_await holder->recall(std::move(recall));
-    }
-};
-
-}  // namespace
 
 Mounts::Mounts(Machine& machine, ComputeService& compute, SessionHost& sessions)
     : machine_(machine),
@@ -57,16 +42,13 @@ Task<Done> Mounts::mount(FilesystemId filesystem, std::string name, std::string 
 }
 
 Task<Done> Mounts::run(Mounted* mounted) {
-    LateHolder holder;
-    auto opened = co_await sessions_.open_session(&holder);
+    mounted->frontend.emplace(machine_, compute_, *mounted->channel, mounted->filesystem,
+                              SessionId());
+    // Sessions end with this process: nobody comes back under a number.
+    auto opened = co_await mounted->frontend->open_session(sessions_, 0);
     if (opened.ok()) {
-        mounted->session = opened.value();
-        mounted->frontend.emplace(machine_, compute_, *mounted->channel, mounted->filesystem,
-                                  mounted->session);
-        holder.holder = &*mounted->frontend;
         (void)co_await mounted->frontend->run();
-        holder.holder = nullptr;
-        (void)co_await sessions_.close_session(mounted->session);
+        (void)co_await sessions_.close_session(mounted->frontend->session());
     }
     mounted->ended = true;
     std::string path = mounted->path;
@@ -99,7 +81,7 @@ Task<Done> Mounts::unmount_all() {
 
 std::vector<MountReport> Mounts::list() const {
     std::vector<MountReport> reports;
-    for (const auto& [path, mounted] : mounted_) reports.push_back({mounted->name, path});
+    for (const auto& [path, mounted] : mounted_) reports.push_back({mounted->name, path, {}, 0});
     return reports;
 }
 

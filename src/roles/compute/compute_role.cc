@@ -15,8 +15,8 @@ Task<Done> ComputeRole::open(ClusterMap map, Epoch epoch) {
 Task<Done> ComputeRole::close() {
     return core_->close();
 }
-Result<SessionId> ComputeRole::open_session(LeaseHolder* holder) {
-    return core_->open_session(holder);
+Result<SessionId> ComputeRole::open_session(LeaseHolder* holder, Client client) {
+    return core_->open_session(holder, client);
 }
 Task<Done> ComputeRole::close_session(SessionId session) {
     return core_->close_session(session);

@@ -27,8 +27,9 @@ public:
     // Sessions end, background work too, and a checkpoint leaves little to replay.
     Task<Done> close();
 
-    // `holder` must live until close_session() has ended. limit_reached.
-    Result<SessionId> open_session(LeaseHolder* holder);
+    // `holder` must live until close_session() has ended. limit_reached. The client's earlier
+    // session has been closed, and nothing of it is under way any more.
+    Result<SessionId> open_session(LeaseHolder* holder, Client client = {});
     // Its leases, locks and handles go. Ends when no recall of it is under way.
     Task<Done> close_session(SessionId session);
 

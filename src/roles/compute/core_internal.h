@@ -123,7 +123,7 @@ public:
                           bool data);
 
     // sessions.cc
-    Result<SessionId> open_session(LeaseHolder* holder);
+    Result<SessionId> open_session(LeaseHolder* holder, Client client);
     void end_session(SessionId id);
     Task<Done> close_session(SessionId id);
     Result<std::shared_ptr<Session>> session(SessionId id);

@@ -29,7 +29,9 @@ Task<Done> recall_one(Core* core, SessionId id, Recall recall) {
     session->recalls.spawn(call_holder(session->holder, std::move(recall), wait));
     while (!wait->ended && !session->ended) {
         bool in_time = co_await wait->signal.wait(deadline);
-        if (!in_time && !wait->ended) core->end_session(id);
+        if (in_time || wait->ended) continue;
+        core->end_session(id);
+        session->holder->session_ended();
     }
     core->leases.release(id, file, keep);
     co_return Done{};

@@ -38,11 +38,13 @@ private:
 };
 
 struct Session {
-    Session(Reactor& reactor, SessionId with_id, LeaseHolder* with_holder, std::size_t replies)
-        : id(with_id), holder(with_holder), replies(replies), recalls(reactor) {}
+    Session(Reactor& reactor, SessionId with_id, LeaseHolder* with_holder, Client of,
+            std::size_t replies_kept)
+        : id(with_id), holder(with_holder), client(of), replies(replies_kept), recalls(reactor) {}
 
     SessionId id;
     LeaseHolder* holder;
+    Client client;
     bool ended = false;
     ReplyCache replies;
     std::map<std::uint64_t, InodePin> handles;

@@ -2,7 +2,7 @@
 
 namespace weft::compute {
 
-Result<SessionId> Core::open_session(LeaseHolder* holder) {
+Result<SessionId> Core::open_session(LeaseHolder* holder, Client client) {
     CHECK(holder != nullptr);
     if (!opened || closing) return Error{Code::unavailable, "compute.session"};
     if (sessions.size() >= settings.sessions_most) {
@@ -10,8 +10,10 @@ Result<SessionId> Core::open_session(LeaseHolder* holder) {
     }
     SessionId id{(reactor.random() >> 1) | 1};
     while (sessions.contains(id)) id.value += 2;
+    // Handles of before a restart name nothing here.
+    if (last_handle == 0) last_handle = id.value;
     if (!leases.open_session(id)) return Error{Code::limit_reached, "compute.session"};
-    sessions[id] = std::make_shared<Session>(reactor, id, holder, settings.replies_kept);
+    sessions[id] = std::make_shared<Session>(reactor, id, holder, client, settings.replies_kept);
     return id;
 }
 

@@ -2,6 +2,7 @@
 
 #include "model/services/compute_service.h"
 #include "platform/runtime/sync.h"
+#include "roles/frontend/session_compute.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -19,14 +20,16 @@ struct Interruption {
 
 // Compute as this mount sees it: callers are numbered, and what may succeed later is tried
 // again, under the same number, so that programs wait through a failover instead of failing.
+// So is what ended with its session (fenced), once the mount has the next one: until then, from
+// hold() to go_on(), no request leaves.
 class ComputeClient {
 public:
     ComputeClient(Reactor& reactor, ComputeService& service, FilesystemId filesystem,
                   SessionId session, Nanos patience)
         : reactor_(reactor),
-          service_(service),
+          service_(service, session),
           filesystem_(filesystem),
-          session_(session),
+          released_(reactor),
           patience_(patience) {}
 
     ComputeService* service() { return &service_; }
@@ -36,7 +39,7 @@ public:
     // Who asks, for a request that changes nothing, or something.
     Caller reader(std::uint32_t uid, std::uint32_t gid, std::uint32_t pid) const {
         Caller caller;
-        caller.session = session_;
+        caller.session = service_.session();
         caller.uid = uid;
         caller.gid = gid;
         caller.pid = pid;
@@ -51,40 +54,66 @@ public:
     Caller own_reader() const { return reader(0, 0, 0); }
     Caller own_writer() { return writer(0, 0, 0); }
 
-    // `call` runs each time that compute says the session is over.
+    // `call` runs when compute says that the session is over; it may hold().
     void when_fenced(std::function<void()> call) { on_fenced_ = std::move(call); }
+    void hold() { held_ = true; }
+    void set_session(SessionId session) { service_.set_session(session); }
+    SessionId session() const { return service_.session(); }
+    void go_on() {
+        held_ = false;
+        released_.notify_all();
+    }
+    bool held() const { return held_; }
+    // The highest number given to any caller.
+    std::uint64_t last_seq() const { return seq_; }
 
     // Ends with what `call` (no argument, gives a Task<T>) ends with, once that is neither
-    // retry_later nor refresh_map, the patience is over, or the interruption comes. Nothing
-    // interrupts if it is null.
+    // retry_later nor refresh_map, nor fenced while held, the patience is over, or the
+    // interruption comes. Nothing interrupts if it is null.
     template <class T, class Call>
     Task<T> attempt(Interruption* interruption, Call call) {
         Nanos began = reactor_.now();
         Nanos pause = kPauseLeast;
         for (;;) {
-            Result<T> result = co_await call();
-            Code code = result.code();
-            if (code == Code::fenced && on_fenced_) on_fenced_();
-            if (code != Code::retry_later && code != Code::refresh_map) co_return result;
-            if (reactor_.now() - began >= patience_) co_return result;
-            if (interruption == nullptr) {
-                co_await sleep(reactor_, pause);
-            } else {
-                if (interruption->requested) co_return Error{Code::interrupted, "frontend.call"};
-                (void)co_await interruption->signal.wait(reactor_.now() + pause);
+            SessionId session = service_.session();
+            Result<T> result = Error{Code::retry_later, "frontend.session"};
+            if (!held_) {
+                result = co_await call();
+                Code code = result.code();
+                bool over = code == Code::fenced;
+                bool news = over && !held_ && session == service_.session();
+                if (news && on_fenced_) on_fenced_();
+                bool renewed = over && (held_ || session != service_.session());
+                bool again = renewed || code == Code::retry_later || code == Code::refresh_map;
+                if (!again) co_return result;
             }
-            pause = std::min(2 * pause, kPauseMost);
+            Nanos patience_ends = began + patience_;
+            if (reactor_.now() >= patience_ends) co_return result;
+            if (interruption != nullptr && interruption->requested) {
+                co_return Error{Code::interrupted, "frontend.call"};
+            }
+            Nanos until = std::min(reactor_.now() + pause, patience_ends);
+            if (interruption != nullptr) {
+                (void)co_await interruption->signal.wait(until);
+            } else if (held_) {
+                (void)co_await released_.wait(patience_ends);
+            } else {
+                co_await sleep(reactor_, pause);
+            }
+            pause = std::min(2 * pause, held_ ? kPauseHeld : kPauseMost);
         }
     }
 
 private:
     static constexpr Nanos kPauseLeast = 1 * kMillisecond;
     static constexpr Nanos kPauseMost = 250 * kMillisecond;
+    static constexpr Nanos kPauseHeld = 20 * kMillisecond;
 
     Reactor& reactor_;
-    ComputeService& service_;
+    SessionCompute service_;
     FilesystemId filesystem_;
-    SessionId session_;
+    Signal released_;
+    bool held_ = false;
     Nanos patience_;
     std::uint64_t seq_ = 0;
     std::function<void()> on_fenced_;

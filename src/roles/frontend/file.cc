@@ -54,7 +54,7 @@ void FileTable::forget_if_idle(const FilePtr& file) {
 }
 
 std::uint64_t FileTable::open(OpenFile open) {
-    ++open.file->handles;
+    if (open.file->handles++ == 0) open.file->lost_locks = false;
     open.errors_seen = open.file->errors.opening_mark();
     open_.emplace(++last_handle_, std::move(open));
     return last_handle_;

@@ -78,6 +78,10 @@ struct File : ListNode {
     std::optional<std::int64_t> atime_ns;  // Set by a program, still to be told.
     bool store_times = false;  // mtime and ctime were set or shown: compute must have them.
 
+    // A lock was lost with a session, and another client has taken it: whatever is done in its
+    // name would be wrong. Until the last close.
+    bool lost_locks = false;
+
     DeferredErrors errors;
     std::set<std::uint64_t> lock_owners;  // Who may hold byte-range locks.
 
@@ -95,6 +99,7 @@ using FilePtr = std::shared_ptr<File>;
 struct OpenFile {
     FilePtr file;
     std::uint64_t compute_handle = 0;
+    SessionId session;        // The handle's.
     std::uint32_t flags = 0;  // O_*
     bool direct = false;      // FOPEN_DIRECT_IO: its pages are not cached.
     DeferredErrors::Mark errors_seen = 0;

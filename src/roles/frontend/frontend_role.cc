@@ -24,6 +24,18 @@ Task<Done> FrontendRole::recall(Recall recall) {
     return mount_->recall(std::move(recall));
 }
 
+Task<Done> FrontendRole::open_session(SessionHost& sessions, std::uint64_t client) {
+    return mount_->open_session(&sessions, this, client);
+}
+
+SessionId FrontendRole::session() const {
+    return mount_->session();
+}
+
+void FrontendRole::session_ended() {
+    mount_->session_lost();
+}
+
 FrontendStatus FrontendRole::status() const {
     return mount_->status();
 }

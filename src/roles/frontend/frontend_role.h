@@ -59,14 +59,23 @@ public:
                  FilesystemId filesystem, SessionId session, FrontendSettings settings = {});
     ~FrontendRole() override;
 
-    // Serves until the filesystem is unmounted, stop() is called or compute says that the
-    // session is over; then everything deferred has been sent, if it was taken, and every open
+    // Before run(), instead of a session at construction: opens one of `sessions`, under the
+    // client's number. One that is lost is followed by another: meanwhile requests wait and
+    // nothing stays cached, then open files are opened and locks taken again
+    // (docs/protocols/leases.md). Without, its loss is the end.
+    Task<Done> open_session(SessionHost& sessions, std::uint64_t client);
+    // The session it has now, to be closed when run() has ended; earlier ones it closes itself.
+    SessionId session() const;
+
+    // Serves until the filesystem is unmounted, stop() is called or the session is lost for
+    // good; then everything deferred has been sent, if it was taken, and every open
     // file released.
     Task<Done> run();
     // Lets the kernel wait for nothing more: the connection is closed. run() ends soon.
     void stop();
 
     Task<Done> recall(Recall recall) override;
+    void session_ended() override;
 
     FrontendStatus status() const;
 

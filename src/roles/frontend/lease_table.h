@@ -3,6 +3,7 @@
 #include "model/services/compute_service.h"
 #include "roles/frontend/recent_map.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
 
@@ -43,6 +44,12 @@ public:
     }
     bool holds(InodeId inode) const { return held(inode) != LeaseMode::none; }
 
+    // Nothing is held any more.
+    void clear() {
+        known_.clear();
+        asked_.clear();
+    }
+
     // Whether it is worth asking for a lease on a directory of which none is known.
     bool may_ask(InodeId directory, Nanos now) {
         const Nanos* asked = asked_.find(directory);
@@ -69,9 +76,15 @@ public:
         Entry& entry = entries_[now_ % kEntries];
         auto old = latest_.find(entry.inode);
         if (old != latest_.end() && old->second == entry.moment) latest_.erase(old);
-        forgotten_ = entry.moment;
+        forgotten_ = std::max(forgotten_, entry.moment);
         entry = Entry{inode, now_};
         latest_[inode] = now_;
+    }
+    // Something may have happened to every inode.
+    void note_all() {
+        for (Entry& entry : entries_) entry = Entry{};
+        latest_.clear();
+        forgotten_ = ++now_;
     }
     bool changed_since(InodeId inode, Moment moment) const {
         if (now_ == moment) return false;

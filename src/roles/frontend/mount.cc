@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 #include <variant>
 
@@ -17,6 +18,27 @@ constexpr Nanos kCancelAgain = 100 * kMillisecond;
 
 WriteBehindSettings write_behind_settings(const FrontendSettings& settings) {
     return {settings.deferred_bytes_most, settings.deferred_sends_most, settings.deferred_age_most};
+}
+
+// FORGET, or BATCH_FORGET. Bytes that are missing are not counted.
+void note_forgotten(KnownNodes& nodes, const fuse_in_header& header, ConstBytes body) {
+    if (header.opcode == FUSE_FORGET) {
+        fuse_forget_in in{};
+        if (body.size() < sizeof(in)) return;
+        std::memcpy(&in, body.data(), sizeof(in));
+        nodes.forgotten(InodeId{header.nodeid}, in.nlookup);
+        return;
+    }
+    fuse_batch_forget_in head{};
+    if (body.size() < sizeof(head)) return;
+    std::memcpy(&head, body.data(), sizeof(head));
+    body = body.subspan(sizeof(head));
+    for (std::uint32_t i = 0; i < head.count && body.size() >= sizeof(fuse_forget_one); ++i) {
+        fuse_forget_one one{};
+        std::memcpy(&one, body.data(), sizeof(one));
+        nodes.forgotten(InodeId{one.nodeid}, one.nlookup);
+        body = body.subspan(sizeof(one));
+    }
 }
 
 }  // namespace
@@ -39,9 +61,7 @@ Mount::Mount(Reactor& reactor, ComputeService& compute, FuseChannel& channel,
 
 Task<Done> Mount::run() {
     CHECK(!std::exchange(running_, true));
-    // What the kernel has cached is covered no longer, and cannot be dropped as a whole: only
-    // the end of the connection keeps programs from reading it.
-    compute_.when_fenced([this] { channel_.close(); });
+    compute_.when_fenced([this] { session_lost(); });
     background_.spawn(write_behind_.run());
     (void)co_await receive_all();
     (void)co_await drain();
@@ -79,7 +99,10 @@ std::unique_ptr<Exchange> Mount::accept(Memory memory, std::size_t size) {
         refuse(header.value(), errno_of(operation.code()));
         return nullptr;
     }
-    if (std::holds_alternative<Forget>(operation.value())) return nullptr;
+    if (std::holds_alternative<Forget>(operation.value())) {
+        note_forgotten(nodes_, header.value(), message.subspan(sizeof(fuse_in_header)));
+        return nullptr;
+    }
     if (const auto* op = std::get_if<Interrupt>(&operation.value())) {
         interrupt(op->unique);
         return nullptr;
@@ -157,6 +180,9 @@ Task<Done> Mount::drain() {
     (void)co_await requests_.close();
     write_behind_.stop();
     (void)co_await write_behind_.flush_all();
+    // Whoever still has no session had its time: compute ends what it knows of us by itself.
+    draining_ = true;
+    if (renewing_) end_renewal(false);
     for (std::uint64_t handle : files_.open_handles()) {
         Result<OpenFile> closed = files_.close(handle);
         CHECK(closed.ok());

@@ -7,6 +7,8 @@
 #include "roles/frontend/exchange.h"
 #include "roles/frontend/file.h"
 #include "roles/frontend/frontend_role.h"
+#include "roles/frontend/held_locks.h"
+#include "roles/frontend/known_nodes.h"
 #include "roles/frontend/lease_table.h"
 #include "roles/frontend/negotiation.h"
 #include "roles/frontend/reply.h"
@@ -33,6 +35,10 @@ public:
     void stop() { channel_.close(); }
     Task<Done> recall(Recall recall);
     FrontendStatus status() const;
+    Task<Done> open_session(SessionHost* sessions, LeaseHolder* holder, std::uint64_t client);
+    SessionId session() const { return compute_.session(); }
+    // From now on nothing is covered by a lease, and compute knows of no open file or lock.
+    void session_lost();
 
 private:
     // From bytes to reply (mount.cc).
@@ -118,7 +124,7 @@ private:
     Task<Node> change_attributes(Exchange* x, InodeId inode, AttributeChange change);
     bool defer_times(const FilePtr& file, const AttributeChange& change);
     Task<Done> truncate_opened(Exchange* x, Opened* opened, bool clear_setid);
-    Task<Done> put_opened(Exchange* x, Opened opened, std::uint32_t flags,
+    Task<Done> put_opened(Exchange* x, Opened opened, SessionId opened_in, std::uint32_t flags,
                           std::optional<std::string_view> created_name);
     Task<Done> release_handle(InodeId inode, std::uint64_t compute_handle);
     Task<Done> finish_release(OpenFile closed);
@@ -127,6 +133,7 @@ private:
     void defer(Exchange* x, const FilePtr& file, const Write& op, bool append, bool direct);
     Task<Done> write_through(Exchange* x, FilePtr file, Write op, bool append, bool direct);
     Task<ReadReply> read_uncrossed(Exchange* x, InodeId inode, std::uint64_t offset, Bytes into);
+    Task<Done> drop_pages_of_end(FilePtr file, std::uint64_t from);
     Task<Done> flush_inode(InodeId inode);
     Task<Done> clear_setgid(Exchange* x);
     void attributes_changed(InodeId inode);
@@ -144,6 +151,17 @@ private:
     bool occupied(InodeId inode);
     void increase_epoch();
 
+    // The next session (renewal.cc).
+    Task<Done> renew();
+    void end_renewal(bool good);
+    void forget_grants();
+    Task<Done> drop_all_caches();
+    Task<Done> reclaim();
+    Task<Done> reopen(std::uint64_t handle);
+    std::optional<std::uint64_t> handle_to_reopen();
+    Task<Done> judge_deferred(FilePtr file);
+    Task<Done> reclaim_locks(InodeId inode);
+
     Reactor& reactor_;
     FuseChannel& channel_;
     FrontendSettings settings_;
@@ -155,9 +173,18 @@ private:
     LeaseTable leases_;
     ChangeLog recalls_;  // What others changed: a grant from before is void.
     ChangeLog changes_;  // That, and our own deferred writes: attributes from before are old.
-    EntryNames names_;   // Only where the kernel has no epochs.
+    KnownNodes nodes_;
+    HeldLocks held_locks_;
+    EntryNames names_;  // Only where the kernel has no epochs.
     ComputeClient compute_;
     std::uint64_t namespace_changes_ = 0;
+
+    SessionHost* sessions_ = nullptr;  // Where the next session comes from, if one may.
+    LeaseHolder* holder_ = nullptr;
+    std::uint64_t client_ = 0;
+    bool renewing_ = false;
+    bool lost_again_ = false;  // The session that a renewal has just got.
+    bool draining_ = false;
 
     Semaphore request_slots_;
     Semaphore lock_wait_slots_;

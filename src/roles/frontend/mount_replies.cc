@@ -71,6 +71,7 @@ bool Mount::may_keep_entry(const Exchange& x, InodeId directory, std::string_vie
 
 Task<Done> Mount::put_entry(Exchange* x, InodeId directory, std::string_view name, Node node) {
     Node shown = co_await or_return(co_await settle(x, std::move(node)));
+    nodes_.told(shown.inode);
     x->put(entry_of(shown, validity(*x, directory, name, shown)));
     co_return Done{};
 }

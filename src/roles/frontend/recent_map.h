@@ -34,6 +34,10 @@ public:
         }
     }
     void erase(const Key& key) { values_.erase(key); }
+    void clear() {
+        values_.clear();
+        order_.clear();
+    }
     std::size_t size() const { return values_.size(); }
 
 private:

@@ -205,6 +205,17 @@ Task<Done> WriteBehind::flush_all() {
     co_return Done{};
 }
 
+void WriteBehind::discard(const FilePtr& file, Error error) {
+    std::vector<Piece> dropped = rebuffer(*file, [](DirtyMap& dirty) { return dirty.take_all(); });
+    if (dropped.empty()) return;
+    dropped.clear();
+    file->errors.note(error);
+    ++counters_.sends_failed;
+    changes_.note(file->inode);
+    freed_.notify_all();
+    files_.forget_if_idle(file);
+}
+
 void WriteBehind::send_oldest_file() {
     File* oldest = dirty_files_.front();
     if (oldest == nullptr) return;

@@ -50,6 +50,9 @@ public:
     Task<Done> flush(FilePtr file) { return flush(std::move(file), 0, UINT64_MAX); }
     Task<Done> flush_all();
 
+    // Drops what has not been sent; its openers hear of `error`.
+    void discard(const FilePtr& file, Error error);
+
     // Sends what grows old; until stop().
     Task<Done> run();
     void stop();

@@ -38,6 +38,8 @@ enum class Method : std::uint32_t {
     usage = 129,
     open_session = 130,
     recall = 131,
+    attach = 132,
+    ping = 133,
 };
 
 constexpr std::uint32_t number_of(Method method) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <utility>
 
 namespace weft::remote {
 namespace {
@@ -12,7 +13,7 @@ constexpr Nanos kRecallMost = 5 * kSecond;  // The compute role gives up before 
 
 // Decodes the arguments, puts the connection's own session into the caller, and serves.
 template <class R, class... A>
-Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session,
+Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session, Nanos deadline,
                           Task<R> (ComputeService::*method)(Caller, A...), std::string meta) {
     Caller caller;
     std::tuple<std::decay_t<A>...> arguments;
@@ -21,6 +22,7 @@ Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session,
     };
     if (!std::apply(decode, arguments)) co_return Error{Code::invalid, "rpc.arguments"};
     caller.session = session;
+    caller.deadline = deadline;
     auto invoke = [compute, method, &caller](auto&... each) {
         return (compute->*method)(caller, std::move(each)...);
     };
@@ -31,13 +33,17 @@ Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session,
     co_return reply;
 }
 
-using Serve = std::function<Task<rpc::Reply>(ComputeService*, SessionId, std::string)>;
+using Serve = std::function<Task<rpc::Reply>(ComputeService*, SessionId, Nanos, std::string)>;
 
 template <class M>
 Serve serving(M method) {
-    return [method](ComputeService* compute, SessionId session, std::string meta) {
-        return serve_as(compute, session, method, std::move(meta));
+    return [method](ComputeService* compute, SessionId session, Nanos deadline, std::string meta) {
+        return serve_as(compute, session, deadline, method, std::move(meta));
     };
+}
+
+Task<rpc::Reply> serve_ping() {
+    co_return rpc::Reply();
 }
 
 const std::map<Method, Serve>& table() {
@@ -77,16 +83,29 @@ const std::map<Method, Serve>& table() {
 }  // namespace
 
 ComputeServer::ComputeServer(Reactor& reactor, std::unique_ptr<Stream> stream,
-                             ComputeService& compute, SessionHost& sessions)
+                             ComputeService& compute, SessionHost& sessions, MountHost* mounts)
     : reactor_(reactor),
       compute_(compute),
       sessions_(sessions),
+      mounts_(mounts),
       peer_(reactor, std::move(stream), this) {}
 
 Task<Done> ComputeServer::run() {
     auto ended = co_await peer_.run();
-    if (session_ != SessionId()) (void)co_await sessions_.close_session(session_);
+    (void)co_await end_session();  // Opened while the connection ended.
     co_return ended;
+}
+
+// Before its requests are waited for: one that waits for a lock ends with its session.
+Task<Done> ComputeServer::connection_ended() {
+    return end_session();
+}
+
+Task<Done> ComputeServer::end_session() {
+    SessionId session = std::exchange(session_, SessionId());
+    if (session == SessionId()) co_return Done{};
+    if (attached_) co_return co_await mounts_->detach(session);
+    co_return co_await sessions_.close_session(session);
 }
 
 Task<Done> ComputeServer::recall(Recall recall) {
@@ -96,7 +115,9 @@ Task<Done> ComputeServer::recall(Recall recall) {
 
 Task<rpc::Reply> ComputeServer::handle(rpc::Request request) {
     auto method = static_cast<Method>(request.method);
-    if (method == Method::open_session) return serve_open_session();
+    if (method == Method::ping) return serve_ping();
+    if (method == Method::open_session) return serve_open_session(std::move(request.meta));
+    if (method == Method::attach) return serve_attach(std::move(request.meta));
     if (method == Method::usage) {
         return serve(&compute_, &ComputeService::usage, std::move(request.meta));
     }
@@ -105,15 +126,29 @@ Task<rpc::Reply> ComputeServer::handle(rpc::Request request) {
     if (method == Method::write) return serve_write(std::move(request));
     auto found = table().find(method);
     if (found == table().end()) return refuse();
-    return found->second(&compute_, session_, std::move(request.meta));
+    return found->second(&compute_, session_, request.deadline, std::move(request.meta));
 }
 
-Task<rpc::Reply> ComputeServer::serve_open_session() {
-    if (opening_) co_return Error{Code::invalid, "rpc.open_session"};
+Task<rpc::Reply> ComputeServer::serve_open_session(std::string meta) {
+    Client client;
+    if (opening_ || !wire::unpack(meta, client)) co_return Error{Code::invalid, "rpc.open_session"};
     opening_ = true;
-    session_ = co_await or_return(co_await sessions_.open_session(this));
+    session_ = co_await or_return(co_await sessions_.open_session(this, client));
     rpc::Reply reply;
     reply.meta = wire::pack(session_);
+    co_return reply;
+}
+
+Task<rpc::Reply> ComputeServer::serve_attach(std::string meta) {
+    MountHello hello;
+    if (opening_ || !wire::unpack(meta, hello)) co_return Error{Code::invalid, "rpc.attach"};
+    if (mounts_ == nullptr) co_return Error{Code::not_supported, "rpc.attach"};
+    opening_ = true;
+    MountWelcome welcome = co_await or_return(co_await mounts_->attach(this, std::move(hello)));
+    attached_ = true;
+    session_ = welcome.session;
+    rpc::Reply reply;
+    reply.meta = wire::pack(welcome);
     co_return reply;
 }
 
@@ -126,6 +161,7 @@ Task<rpc::Reply> ComputeServer::serve_read(rpc::Request request) {
         co_return Error{Code::invalid, "rpc.read"};
     }
     caller.session = session_;
+    caller.deadline = request.deadline;
     rpc::Reply reply;
     reply.payload = Buffer(size);
     ReadReply result =
@@ -145,6 +181,7 @@ Task<rpc::Reply> ComputeServer::serve_write(rpc::Request request) {
         co_return Error{Code::invalid, "rpc.write"};
     }
     caller.session = session_;
+    caller.deadline = request.deadline;
     ConstBytes from = request.payload.bytes();
     Node node = co_await or_return(
         co_await compute_.write(caller, file, offset, from, append, clear_setid));

@@ -7,23 +7,32 @@
 
 namespace weft::remote {
 
+enum class Method : std::uint32_t;
+
 // A compute role in another process. The session is the connection's: it begins with
-// open_session() and ends when the connection does, on both sides.
+// open_session() or attach() and ends when the connection does, on both sides. After that calls
+// end with fenced, until the next connection is there.
 class RemoteCompute : public ComputeService, public SessionHost {
 public:
     // Calls end by caller.deadline, or by `deadline_after` from now where that is 0; waiting
     // for a lock has no deadline but the connection's end.
-    RemoteCompute(Reactor& reactor, std::unique_ptr<Stream> stream, Nanos deadline_after);
+    RemoteCompute(Reactor& reactor, Nanos deadline_after);
     ~RemoteCompute() override;
 
-    // Serves the connection until it ends; run it in a gate.
+    // From now on calls go over `stream`; an earlier connection is closed.
+    void connect(std::unique_ptr<Stream> stream);
+    // Serves the connection until it ends, then tells the holder; run it in a gate that is
+    // closed before this goes. A connection that was replaced tells nobody.
     Task<Done> run();
     void close();
     bool closed() const;
 
     // At most one session a connection. Recalls go to `holder`.
-    Task<SessionId> open_session(LeaseHolder* holder) override;
+    Task<SessionId> open_session(LeaseHolder* holder, Client client) override;
+    Task<MountWelcome> attach(LeaseHolder* holder, MountHello hello);
     Task<Done> close_session(SessionId session) override;
+    // Whether the other side still answers.
+    Task<Done> ping(Nanos deadline);
 
     Task<Node> lookup(Caller caller, FileId directory, std::string name) override;
     Task<Node> getattr(Caller caller, FileId file) override;
@@ -64,38 +73,51 @@ public:
     Task<FilesystemUsage> usage(FilesystemId filesystem) override;
 
 private:
-    class Recalls;
+    struct Connection;
+    static Task<Done> serve(std::shared_ptr<Connection> connection);
+    template <class R>
+    static Task<R> ask(std::shared_ptr<Connection> to, Method method, std::string arguments,
+                       Nanos deadline);
     Nanos deadline_of(const Caller& caller) const;
 
     Reactor& reactor_;
     Nanos deadline_after_;
-    std::unique_ptr<Recalls> recalls_;
-    rpc::Peer peer_;
+    std::shared_ptr<Connection> connection_;  // Calls under way keep theirs.
 };
 
 // The other end: a compute role's door for one connection.
 class ComputeServer : public rpc::Handler, public LeaseHolder {
 public:
+    // `mounts` may be null: then there is no attach().
     ComputeServer(Reactor& reactor, std::unique_ptr<Stream> stream, ComputeService& compute,
-                  SessionHost& sessions);
+                  SessionHost& sessions, MountHost* mounts = nullptr);
 
-    // Serves until the connection ends, then ends its session.
+    // Serves until the connection ends, then ends its session. Nothing that came over the
+    // connection is under way any more then.
     Task<Done> run();
     void close() { peer_.close(); }
+    Nanos last_heard() const { return peer_.last_heard(); }
 
     Task<rpc::Reply> handle(rpc::Request request) override;
+    Task<Done> connection_ended() override;
     Task<Done> recall(Recall recall) override;
+    // Ends the connection, for the other side has to begin anew.
+    void session_ended() override { peer_.close(); }
 
 private:
-    Task<rpc::Reply> serve_open_session();
+    Task<rpc::Reply> serve_open_session(std::string meta);
+    Task<rpc::Reply> serve_attach(std::string meta);
+    Task<Done> end_session();
     Task<rpc::Reply> serve_read(rpc::Request request);
     Task<rpc::Reply> serve_write(rpc::Request request);
 
     Reactor& reactor_;
     ComputeService& compute_;
     SessionHost& sessions_;
+    MountHost* mounts_;
     SessionId session_;
     bool opening_ = false;
+    bool attached_ = false;  // The session is of `mounts_`.
     rpc::Peer peer_;
 };
 

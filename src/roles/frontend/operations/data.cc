@@ -39,6 +39,7 @@ Task<Done> Mount::on(Exchange* x, Read op) {
     if (open == nullptr) co_return Error{Code::invalid, "frontend.read"};
     FilePtr file = open->file;
     bool direct = open->direct;
+    if (file->lost_locks) co_return Error{Code::io_failed, "frontend.lost_locks"};
     Bytes into = x->payload_space().first(op.size);
     // Whoever reads what was just written does so through the kernel's pages; what comes here
     // is rare enough to be sent first.
@@ -68,6 +69,14 @@ void Mount::drop_pages_later(InodeId inode, std::uint64_t offset, std::uint64_t 
     background_.spawn(send_notice(std::move(message), std::make_shared<Notice>()));
 }
 
+// An append that went past the page cache. Who has the file open through it may have got a page
+// of the old end while the append was on its way; it goes before the writer hears of success.
+Task<Done> Mount::drop_pages_of_end(FilePtr file, std::uint64_t from) {
+    if (file->handles <= 1) co_return Done{};
+    std::string message = invalidate_inode_message(file->inode, static_cast<std::int64_t>(from), 0);
+    co_return co_await send_notice(std::move(message), std::make_shared<Notice>());
+}
+
 bool Mount::may_defer(const Write& op, const File& file) const {
     if (settings_.deferred_bytes_most < op.data.size() || file.lease != LeaseMode::write) {
         return false;
@@ -83,6 +92,7 @@ Task<Done> Mount::on(Exchange* x, Write op) {
     FilePtr file = open->file;
     bool direct = open->direct;
     bool append = (op.flags & O_APPEND) != 0 && !op.from_page_cache;
+    if (file->lost_locks) co_return Error{Code::io_failed, "frontend.lost_locks"};
     auto failed = file->errors.take(open->errors_seen);
     if (failed.has_value()) co_return *failed;
 
@@ -95,6 +105,7 @@ Task<Done> Mount::on(Exchange* x, Write op) {
                 co_return Error{Code::file_too_large, "frontend.write"};
             }
             defer(x, file, op, append, direct);
+            if (append && direct) (void)co_await drop_pages_of_end(file, op.offset);
             co_return Done{};
         }
     }
@@ -139,7 +150,10 @@ Task<Done> Mount::write_through(Exchange* x, FilePtr file, Write op, bool append
     (void)co_await or_return(co_await settle(x, std::move(node)));
     if (!append) file->size = std::max(file->size, end);
     if (file->ahead()) file->mtime_ns = file->ctime_ns = reactor_.wall_now();
-    if (moved && !direct) {
+    if (append && direct) {
+        std::uint64_t from = moved ? 0 : op.offset;
+        (void)co_await drop_pages_of_end(file, from);
+    } else if (moved) {
         drop_pages_later(file->inode, 0, 0);
     } else if (!leases_.holds(file->inode) && !direct) {
         drop_pages_later(file->inode, op.offset, op.data.size());

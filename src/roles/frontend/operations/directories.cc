@@ -46,6 +46,7 @@ Task<Done> Mount::on(Exchange* x, ReadDirectory op) {
             }
         }
         if (!writer.add(item, valid, link)) break;
+        if (link) nodes_.told(item.node.inode);
     }
     if (writer.written().empty() && !page.items.empty()) {
         co_return Error{Code::invalid, "frontend.readdir"};

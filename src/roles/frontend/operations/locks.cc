@@ -93,7 +93,9 @@ Task<Done> Mount::on(Exchange* x, SetLock op) {
     for (;;) {
         auto locked = co_await ask<Done>(x, call);
         bool again = op.wait && locked.code() == Code::retry_later;
-        if (!again) co_return locked;
+        if (again) continue;
+        if (locked.ok()) held_locks_.apply(x->inode(), wanted);
+        co_return locked;
     }
 }
 
@@ -105,6 +107,7 @@ Task<Done> Mount::unlock_owner(Exchange* x, FilePtr file, LockRequest request) {
     auto call = [=] {
         return service->lock(caller, id, request);
     };
+    held_locks_.apply(file->inode, request);
     co_return co_await ask<Done>(x, call);
 }
 

@@ -26,11 +26,12 @@ Task<Done> Mount::on(Exchange* x, Open op) {
         return service->open(caller, file, want);
     };
     Opened opened = co_await or_return(co_await ask<Opened>(x, call));
+    SessionId opened_in = compute_.session();
 
     if ((op.flags & O_TRUNC) != 0) {
         (void)co_await or_return(co_await truncate_opened(x, &opened, op.clear_setid));
     }
-    Task<Done> put = put_opened(x, std::move(opened), op.flags, {});
+    Task<Done> put = put_opened(x, std::move(opened), opened_in, op.flags, {});
     co_return co_await put;
 }
 
@@ -51,12 +52,13 @@ Task<Done> Mount::on(Exchange* x, Create op) {
                        : service->create_open(caller, directory, name, what, exclusive);
     };
     Opened opened = co_await or_return(co_await ask<Opened>(x, call));
+    SessionId opened_in = compute_.session();
 
     // The kernel has looked the name up just before: an old file here is a lost race.
     if ((op.flags & O_TRUNC) != 0 && opened.node.attributes.size > 0) {
         (void)co_await or_return(co_await truncate_opened(x, &opened, op.clear_setid));
     }
-    Task<Done> put = put_opened(x, std::move(opened), op.flags, op.name);
+    Task<Done> put = put_opened(x, std::move(opened), opened_in, op.flags, op.name);
     co_return co_await put;
 }
 
@@ -77,7 +79,7 @@ Task<Done> Mount::truncate_opened(Exchange* x, Opened* opened, bool clear_setid)
 }
 
 // The reply to OPEN, or with a name, or for a file without one, that to CREATE.
-Task<Done> Mount::put_opened(Exchange* x, Opened opened, std::uint32_t flags,
+Task<Done> Mount::put_opened(Exchange* x, Opened opened, SessionId opened_in, std::uint32_t flags,
                              std::optional<std::string_view> created_name) {
     InodeId inode = opened.node.inode;
     bool held_throughout = leases_.holds(inode);
@@ -85,10 +87,14 @@ Task<Done> Mount::put_opened(Exchange* x, Opened opened, std::uint32_t flags,
     OpenFile open;
     open.file = files_.find_or_make(inode);
     open.compute_handle = opened.handle;
+    open.session = opened_in;
     open.flags = flags;
     FilePtr file = open.file;
     fuse_open_out out{};
     out.fh = files_.open(std::move(open));
+    // A renewal that is over has not seen it; one that is under way will.
+    bool missed = opened_in != compute_.session() && !compute_.held();
+    if (missed) background_.spawn(reopen(out.fh));
     auto settled = co_await settle(x, std::move(opened.node));
     if (settled.ok() && !leases_.holds(inode)) {
         // It may have changed just while compute answered: ask again before giving up on caching.
@@ -111,8 +117,11 @@ Task<Done> Mount::put_opened(Exchange* x, Opened opened, std::uint32_t flags,
         file->no_capability = file->lease != LeaseMode::none;
     }
 
-    if (file->lease == LeaseMode::none) {
-        // Somebody else changes the file: every read must ask, and none of its pages stay.
+    // Somebody else changes the file: every read must ask, and none of its pages stay. And an
+    // append through the page cache may come as two WRITEs (where a page ends that the kernel
+    // has not read), between which another client's would fall.
+    bool appends = (flags & O_APPEND) != 0 && opens_for_writing(flags);
+    if (file->lease == LeaseMode::none || appends) {
         made->direct = true;
         out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
     } else if (held_throughout && !recalls_.changed_since(inode, x->before().recalls)) {
@@ -121,6 +130,7 @@ Task<Done> Mount::put_opened(Exchange* x, Opened opened, std::uint32_t flags,
     // FLUSH is what drops byte-range locks and reports deferred errors at close().
     if (agreement_.kernel_locks && !opens_for_writing(flags)) out.open_flags |= FOPEN_NOFLUSH;
     if (created_name.has_value()) {
+        nodes_.told(inode);
         x->put(entry_of(node, validity(*x, x->inode(), *created_name, node)));
     }
     x->put(out);
@@ -186,6 +196,7 @@ Task<Done> Mount::on(Exchange* x, Fsync op) {
     OpenFile* open = files_.find_open(op.handle);
     if (open == nullptr) co_return Error{Code::invalid, "frontend.fsync"};
     FilePtr file = open->file;
+    if (file->lost_locks) co_return Error{Code::io_failed, "frontend.lost_locks"};
     (void)co_await write_behind_.flush(file);
     open = files_.find_open(op.handle);
     if (open == nullptr) co_return Error{Code::invalid, "frontend.fsync"};

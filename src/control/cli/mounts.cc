@@ -1,0 +1,258 @@
+#include "control/cli/session_internal.h"
+#include "control/cli/table.h"
+#include "platform/process/process.h"
+
+#include <array>
+#include <cstdio>
+#include <iostream>
+#include <optional>
+#include <utility>
+
+namespace weft::control {
+namespace {
+
+constexpr Nanos kMountMost = 60 * kSecond;
+// A mount that is unmounted sends what it has; if no cluster answers it gives up before this.
+constexpr Nanos kUnmountMost = 150 * kSecond;
+constexpr Nanos kPoll = 20 * kMillisecond;
+
+// What the processes of mounts tell of themselves (processes/client/mount_file.h).
+struct Told {
+    std::string file;
+    std::string filesystem;
+    std::string path;
+    std::string address;
+    std::string error;
+    std::string code;
+    int pid = 0;
+    bool mounted = false;
+    bool running() const { return pid > 0 && process::is_running(pid); }
+};
+
+std::string folder_of_far_mounts() {
+    if (process::is_root()) return "/var/lib/weft/mounts";
+    return process::home_folder() + "/.local/share/weft/mounts";
+}
+
+std::optional<Told> read_told(const std::string& file) {
+    auto text = process::read_file(file);
+    if (!text.ok()) return std::nullopt;
+    auto json = parse_json(text.value());
+    if (!json.has_value() || !json->is_object()) return std::nullopt;
+    Told told;
+    told.file = file;
+    told.filesystem = text_at(*json, "filesystem");
+    told.path = text_at(*json, "path");
+    told.address = text_at(*json, "address");
+    told.error = text_at(*json, "error");
+    told.code = text_at(*json, "code");
+    told.pid = static_cast<int>(number_at(*json, "pid"));
+    told.mounted = flag_at(*json, "mounted");
+    return told;
+}
+
+std::vector<Told> all_told(const Session& session) {
+    std::vector<Told> all;
+    for (const std::string& folder : {session.folder + "/mounts", folder_of_far_mounts()}) {
+        for (const std::string& name : process::names_in(folder)) {
+            if (!name.ends_with(".json")) continue;
+            auto told = read_told(folder + "/" + name);
+            if (told.has_value()) all.push_back(std::move(*told));
+        }
+    }
+    return all;
+}
+
+// A file name for a path: its last part for people, and a hash (FNV-1a) of all of it.
+std::string file_name_of(const std::string& path) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (char c : path) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    }
+    std::array<char, 17> hex{};
+    std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(hash));
+    std::size_t slash = path.rfind('/');
+    std::string last = slash == std::string::npos ? path : path.substr(slash + 1);
+    return (last.empty() ? std::string("root") : last.substr(0, 64)) + "-" + hex.data();
+}
+
+bool run_unmount(const std::string& path, bool lazy) {
+    std::vector<std::string> words = {"umount"};
+    if (!process::is_root()) words = {"fusermount3", "-u"};
+    if (lazy) words.emplace_back(process::is_root() ? "-l" : "-z");
+    words.emplace_back("--");
+    words.push_back(path);
+    auto code = process::run_program(std::move(words));
+    return code.ok() && code.value() == 0;
+}
+
+int explain(const Told& told) {
+    bool unreachable =
+        told.code == name_of(Code::unavailable) || told.code == name_of(Code::retry_later);
+    std::string what = told.error;
+    if (unreachable) what = "no cluster answers at " + told.address;
+    if (what == "rpc.reply" && told.code == name_of(Code::not_found)) {
+        what = "no such filesystem";
+    }
+    std::cerr << "weft: cannot mount " << told.filesystem << " at " << told.path << ": " << what
+              << " (" << told.code << ")\n";
+    return unreachable ? kExitUnreachable : kExitFailed;
+}
+
+int wait_until_mounted(const Session& session, const MountSettings& settings, int pid,
+                       const std::string& log) {
+    for (Nanos waited = 0; waited < kMountMost; waited += kPoll) {
+        auto told = read_told(settings.state_path);
+        if (told.has_value() && told->mounted) {
+            Json value{{"filesystem", told->filesystem}, {"path", told->path}, {"pid", told->pid}};
+            if (session.print_json(value)) return kExitOk;
+            std::cout << "mounted " << told->filesystem << " at " << told->path << " (process "
+                      << told->pid << ")\n";
+            return kExitOk;
+        }
+        if (told.has_value()) {
+            (void)process::remove_tree(settings.state_path);
+            return explain(*told);
+        }
+        if (!process::is_running(pid)) break;
+        process::pause(kPoll);
+    }
+    std::cerr << "weft: the mount's process does not come up; its last words are in " << log
+              << "\n";
+    return kExitFailed;
+}
+
+// What can be told at once, in better words than the mount's process has. An exit code if the
+// command ends here.
+int check_filesystem(const Session& session, const MountSettings& settings) {
+    Json status;
+    if (int code = session.ask("status", Json::object(), status); code != kExitOk) return code;
+    for (const Json& mount : status["mounts"]) {
+        if (text_at(mount, "path") != settings.path || mount.contains("pid")) continue;
+        std::cerr << "weft: " << text_at(mount, "filesystem") << " is mounted at " << settings.path
+                  << " already\n";
+        return kExitFailed;
+    }
+    for (const Json& filesystem : status["filesystems"]) {
+        if (text_at(filesystem, "name") == settings.filesystem) return kExitOk;
+    }
+    std::cerr << "weft: no such filesystem: " << settings.filesystem
+              << "; 'weft fs list' has them all\n";
+    return kExitFailed;
+}
+
+}  // namespace
+
+int mount_apart(const Session& session, const std::string& at, MountSettings settings) {
+    bool local = at.empty();
+    settings.address = local ? "unix:" + session.folder + "/data.sock" : "tcp:" + at;
+    if (local) {
+        if (int code = check_filesystem(session, settings); code != kExitOk) return code;
+    }
+    for (const Told& told : all_told(session)) {
+        if (told.path != settings.path || !told.running()) continue;
+        std::cerr << "weft: " << told.filesystem << " is mounted at " << told.path << " already\n";
+        return kExitFailed;
+    }
+    std::string folder = local ? session.folder + "/mounts" : folder_of_far_mounts();
+    std::string base = folder + "/" + file_name_of(settings.path);
+    settings.state_path = base + ".json";
+    std::string log = base + ".log";
+    if (!process::make_folders(folder).ok() || !process::remove_tree(settings.state_path).ok()) {
+        std::cerr << "weft: cannot write in " << folder << "\n";
+        return kExitFailed;
+    }
+    std::vector<std::string> command = {process::own_path(),
+                                        "client",
+                                        "--at",
+                                        settings.address,
+                                        "--path",
+                                        settings.path,
+                                        "--state",
+                                        settings.state_path,
+                                        "--filesystem",
+                                        settings.filesystem};
+    if (settings.force_epoll) command.emplace_back("--no-io-uring");
+    auto started = process::start_detached(std::move(command), log);
+    if (!started.ok()) {
+        std::cerr << "weft: cannot start the mount's process\n";
+        return kExitFailed;
+    }
+    return wait_until_mounted(session, settings, started.value(), log);
+}
+
+int unmount(const Session& session, const std::string& path) {
+    for (const Told& told : all_told(session)) {
+        if (told.path != path) continue;
+        bool running = told.running();
+        if (!run_unmount(path, !running) && running) {
+            std::cerr << "weft: cannot unmount " << path << ": files in it are in use\n";
+            return kExitFailed;
+        }
+        if (running && !process::wait_for_end(told.pid, kUnmountMost)) {
+            std::cerr << "weft: unmounted, but process " << told.pid
+                      << " still sends what was written\n";
+            return kExitFailed;
+        }
+        (void)process::remove_tree(told.file);
+        if (!session.print_json(Json(true))) std::cout << "unmounted " << path << "\n";
+        return kExitOk;
+    }
+    Json value;
+    Json arguments{{"path", path}};
+    if (int code = session.ask("unmount", std::move(arguments), value); code != kExitOk) {
+        return code;
+    }
+    if (!session.print_json(value)) std::cout << "unmounted " << path << "\n";
+    return kExitOk;
+}
+
+int show_mounts(const Session& session) {
+    Json list = Json::array();
+    auto status = session.ask_quietly("status", Json::object());
+    bool answers = status.ok() && status.value().ok;
+    if (answers) list = status.value().value["mounts"];
+    for (const Told& told : all_told(session)) {
+        bool known = false;
+        for (Json& mount : list) {
+            if (number_at(mount, "pid") != static_cast<std::uint64_t>(told.pid)) continue;
+            known = true;
+        }
+        if (known) continue;
+        Json mount{{"filesystem", told.filesystem}, {"path", told.path}};
+        mount["state"] = told.running() ? "waits for the cluster" : "dead; 'weft umount' it";
+        mount["pid"] = static_cast<std::uint64_t>(told.pid);
+        list.push_back(std::move(mount));
+    }
+    if (session.print_json(list)) return kExitOk;
+    Table table;
+    table.column("FILESYSTEM");
+    table.column("PATH");
+    table.column("SERVED BY");
+    table.column("STATE");
+    for (const Json& mount : list) {
+        std::uint64_t pid = number_at(mount, "pid");
+        std::string by = pid == 0 ? "the cluster's process" : "process " + std::to_string(pid);
+        std::string host = text_at(mount, "host");
+        if (!host.empty() && host != process::host_name()) by += " on " + host;
+        std::string state = text_at(mount, "state");
+        table.row({text_at(mount, "filesystem"), text_at(mount, "path"), by,
+                   state.empty() ? "mounted" : state});
+    }
+    std::cout << (table.empty() ? std::string("nothing is mounted\n") : table.text());
+    return kExitOk;
+}
+
+void drop_mounts(const Session& session) {
+    std::string folder = session.folder + "/mounts";
+    for (const std::string& name : process::names_in(folder)) {
+        auto told = read_told(folder + "/" + name);
+        if (!told.has_value()) continue;
+        (void)run_unmount(told->path, true);
+        if (!told->running()) continue;
+        (void)process::send_kill(told->pid);
+        (void)process::wait_for_end(told->pid, 10 * kSecond);
+    }
+}
+
+}  // namespace weft::control
