@@ -26,7 +26,8 @@ void File::overlay(InodeRecord& record) const {
     record.blocks += divide_up(dirty.data_bytes(), kBlockBytes);
     record.mtime_ns = mtime_ns;
     record.ctime_ns = std::max(record.ctime_ns, ctime_ns);
-    if (atime_ns.has_value()) record.atime_ns = *atime_ns;
+    record.atime_ns = atime_ns.value_or(record.atime_ns);
+    if (mode) record.mode = (record.mode & ~kPermissionBits) | *mode;
 }
 
 FilePtr FileTable::find(InodeId inode) const {

@@ -15,6 +15,8 @@
 
 namespace weft::frontend {
 
+inline constexpr std::uint32_t kPermissionBits = 07777;
+
 // Errors of writes that were acknowledged before they were made. Each open file is told once,
 // like the kernel's errseq.
 class DeferredErrors {
@@ -75,8 +77,11 @@ struct File : ListNode {
     std::uint64_t size = 0;
     std::int64_t mtime_ns = 0;
     std::int64_t ctime_ns = 0;
-    std::optional<std::int64_t> atime_ns;  // Set by a program, still to be told.
-    bool store_times = false;  // mtime and ctime were set or shown: compute must have them.
+    // Set by a program, still to be told.
+    std::optional<std::int64_t> atime_ns;
+    std::optional<std::uint32_t> mode;  // Permission bits.
+    // Those, or mtime and ctime that were set or shown, have to be stored.
+    bool store_attributes = false;
 
     // A lock was lost with a session, and another client has taken it: whatever is done in its
     // name would be wrong. Until the last close.
@@ -85,6 +90,7 @@ struct File : ListNode {
     DeferredErrors errors;
     std::set<std::uint64_t> lock_owners;  // Who may hold byte-range locks.
 
+    bool attributes_set() const { return atime_ns || mode; }
     bool ahead() const { return !dirty.empty() || !in_flight.empty(); }
 
     // Takes what compute said, unless it is older than what is known. Raises the lease to

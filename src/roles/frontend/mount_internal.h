@@ -122,7 +122,7 @@ private:
 
     // Pieces of operations.
     Task<Node> change_attributes(Exchange* x, InodeId inode, AttributeChange change);
-    bool defer_times(const FilePtr& file, const AttributeChange& change);
+    bool defer(const FilePtr& file, const AttributeChange& change);
     Task<Done> truncate_opened(Exchange* x, Opened* opened, bool clear_setid);
     Task<Done> put_opened(Exchange* x, Opened opened, SessionId opened_in, std::uint32_t flags,
                           std::optional<std::string_view> created_name);
@@ -135,6 +135,7 @@ private:
     Task<ReadReply> read_uncrossed(Exchange* x, InodeId inode, std::uint64_t offset, Bytes into);
     Task<Done> drop_pages_of_end(FilePtr file, std::uint64_t from);
     Task<Done> flush_inode(InodeId inode);
+    Task<Done> tell_mode(Exchange* x, std::string_view name);
     Task<Done> clear_setgid(Exchange* x);
     void attributes_changed(InodeId inode);
     // Pages that no lease covers may not stay: they go once this request has been answered.

@@ -46,7 +46,7 @@ Task<Node> Mount::settle(Exchange* x, Node node) {
     if (file == nullptr) co_return node;
     file->overlay(node.attributes);
     // Times that a program has seen must be those that compute will show for ever.
-    if (file->ahead()) file->store_times = true;
+    if (file->ahead()) file->store_attributes = true;
     co_return node;
 }
 

@@ -78,7 +78,7 @@ void WriteBehind::write(const FilePtr& file, std::uint64_t offset, ConstBytes da
     file->size = std::max(file->size, end);
     file->mtime_ns = file->ctime_ns = reactor_.wall_now();
     // Nobody has seen this time yet: compute's own, when the bytes arrive, is as good.
-    file->store_times = file->atime_ns.has_value();
+    file->store_attributes = file->attributes_set();
     ++counters_.writes_deferred;
     counters_.bytes_deferred += data.size();
     send(file, rebuffer(*file, [&](DirtyMap& dirty) { return dirty.take_complete(offset, end); }));
@@ -145,16 +145,16 @@ Task<Done> WriteBehind::send_piece(FilePtr file, Piece piece, std::uint64_t numb
     piece.memory = Memory();
     freed_.notify_all();
 
-    // The last one out takes the times along, again if a program changes them meanwhile.
-    while (file->store_times && file->dirty.empty() && file->in_flight.size() == 1) {
-        Task<Done> times = send_times(file, number);
-        (void)co_await times;
+    // The last one out takes the attributes along, again if a program changes them meanwhile.
+    while (file->store_attributes && file->dirty.empty() && file->in_flight.size() == 1) {
+        Task<Done> attributes = send_attributes(file, number);
+        (void)co_await attributes;
     }
     ended(file, number);
     co_return Done{};
 }
 
-Task<Done> WriteBehind::send_times(FilePtr file, std::uint64_t number) {
+Task<Done> WriteBehind::send_attributes(FilePtr file, std::uint64_t number) {
     // Whatever is written from now on goes behind this: its own time is the newer one.
     for (auto& one : file->in_flight) {
         if (one.number != number) continue;
@@ -165,10 +165,10 @@ Task<Done> WriteBehind::send_times(FilePtr file, std::uint64_t number) {
     change.mtime_ns = file->mtime_ns;
     change.ctime_ns = file->ctime_ns;
     change.atime_ns = file->atime_ns;
-    file->store_times = false;
-    file->atime_ns.reset();
+    change.mode = file->mode;
+    file->store_attributes = false;
 
-    ++counters_.times_sent;
+    ++counters_.attributes_sent;
     Caller caller = compute_.own_writer();
     FileId id = compute_.file(file->inode);
     ComputeService* service = compute_.service();
@@ -180,6 +180,11 @@ Task<Done> WriteBehind::send_times(FilePtr file, std::uint64_t number) {
         file->learn(stored.value(), LeaseMode::none, file->attributes_namespace);
     } else {
         file->errors.note(stored.error());
+    }
+    // Until here they were shown from the file; what was set meanwhile is sent by the next round.
+    if (!file->store_attributes) {
+        file->atime_ns.reset();
+        file->mode.reset();
     }
     co_return Done{};
 }

@@ -21,7 +21,7 @@ struct WriteBehindCounters {
     std::uint64_t bytes_deferred = 0;
     std::uint64_t sends = 0;
     std::uint64_t sends_failed = 0;  // Data that was acknowledged and could not be stored.
-    std::uint64_t times_sent = 0;
+    std::uint64_t attributes_sent = 0;
 };
 
 // Acknowledged writes on their way to compute. A file may be written here only while the
@@ -45,7 +45,7 @@ public:
     // Sends all that the file has, without waiting.
     void start(const FilePtr& file);
     // Ends when everything written to [from, to) before this call has been sent, and with it
-    // the times. How that went is in file->errors.
+    // the attributes that programs set. How that went is in file->errors.
     Task<Done> flush(FilePtr file, std::uint64_t from, std::uint64_t to);
     Task<Done> flush(FilePtr file) { return flush(std::move(file), 0, UINT64_MAX); }
     Task<Done> flush_all();
@@ -63,7 +63,7 @@ public:
 private:
     void send(const FilePtr& file, std::vector<Piece> pieces);
     Task<Done> send_piece(FilePtr file, Piece piece, std::uint64_t number);
-    Task<Done> send_times(FilePtr file, std::uint64_t number);
+    Task<Done> send_attributes(FilePtr file, std::uint64_t number);
     // Nothing that began before `number` and overlaps it is under way.
     static bool clear_before(const File& file, std::uint64_t number, std::uint64_t from,
                              std::uint64_t to);

@@ -68,9 +68,11 @@ TEST(WriteBehind, UnpackingASmallFileCostsFourCalls) {
     EXPECT_EQ(reply.fixed<fuse_attr_out>().attr.size, 3000U);
     fuse_setattr_in same{};
     same.valid = FATTR_MODE | FATTR_UID | FATTR_GID;
-    same.mode = 0644;
+    same.mode = 0755;
     same.uid = same.gid = 1000;
-    EXPECT_EQ(mount.ask(FUSE_SETATTR, file.inode, same).error, 0);
+    Reply set = mount.ask(FUSE_SETATTR, file.inode, same);
+    EXPECT_EQ(set.error, 0);
+    EXPECT_EQ(set.fixed<fuse_attr_out>().attr.mode, 0100755U);
     EXPECT_EQ(mount.flush(file), 0);
     EXPECT_EQ(mount.release(file), 0);
     EXPECT_LE(mount.reactor.now() - created, 10 * kMillisecond);  // For statfs, once a mount.
@@ -82,6 +84,56 @@ TEST(WriteBehind, UnpackingASmallFileCostsFourCalls) {
     EXPECT_EQ(mount.compute.calls().size(), 5U);  // And usage.
     EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).mtime_ns, 1'000'000'000 * kSecond);
     EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).atime_ns, 1'000'000'000 * kSecond);
+    EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).mode & 07777U, 0755U);
+}
+
+TEST(WriteBehind, PermissionsAddedBehindWritesAreSeenAtOnceAndStoredInOrder) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    auto set_mode = [&](std::uint32_t mode) {
+        fuse_setattr_in in{};
+        in.valid = FATTR_MODE;
+        in.mode = mode;
+        return mount.ask(FUSE_SETATTR, file.inode, in).fixed<fuse_attr_out>().attr.mode;
+    };
+    auto stored = [&] {
+        return mount.compute.attributes(InodeId{file.inode}).mode;
+    };
+    mount.write(file, 0, "x");
+    EXPECT_EQ(set_mode(0664), 0100664U);
+    EXPECT_EQ(mount.compute.count("setattr"), 0U);
+    // While it is on its way, too.
+    mount.compute.set_latency(10 * kMillisecond);
+    EXPECT_FALSE(mount.recall(file.inode, LeaseMode::none));
+    EXPECT_EQ(mount.getattr(file.inode).attr.mode, 0100664U);
+    mount.pass(15 * kMillisecond);
+    EXPECT_EQ(stored(), 0100664U);
+    mount.pass(15 * kMillisecond);
+    mount.compute.set_latency(0);
+    // Taken away at once, and what was deferred before does not bring it back.
+    auto again = mount.open(file.inode, O_WRONLY);
+    mount.write(again, 0, "y");
+    EXPECT_EQ(set_mode(0666), 0100666U);
+    EXPECT_EQ(stored(), 0100664U);
+    EXPECT_EQ(set_mode(0600), 0100600U);
+    EXPECT_EQ(stored(), 0100600U);
+    mount.pass(5 * kSecond);
+    EXPECT_EQ(stored(), 0100600U);
+}
+
+TEST(WriteBehind, AnAclIsReadBehindADeferredMode) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    mount.write(file, 0, "x");
+    fuse_setattr_in in{};
+    in.valid = FATTR_MODE;
+    in.mode = 0666;
+    EXPECT_EQ(mount.ask(FUSE_SETATTR, file.inode, in).error, 0);
+    EXPECT_EQ(mount.compute.count("setattr"), 0U);
+    fuse_getxattr_in get{};
+    (void)mount.ask(FUSE_GETXATTR, file.inode, get, mount.text("system.posix_acl_access"));
+    EXPECT_EQ(mount.compute.count("setattr"), 1U);
+    EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).mode & 07777U, 0666U);
 }
 
 TEST(WriteBehind, ATimeThatWasSeenStays) {

@@ -7,8 +7,6 @@
 namespace weft::frontend {
 namespace {
 
-constexpr std::uint32_t kPermissionBits = 07777;
-
 std::int64_t nanos_of(std::uint64_t seconds, std::uint32_t nanoseconds) {
     return static_cast<std::int64_t>(seconds) * kSecond + nanoseconds;
 }
@@ -30,13 +28,16 @@ AttributeChange change_of(const fuse_setattr_in& in) {
     return change;
 }
 
-// Nothing but times will differ. cp and tar set owner and mode to what they are already.
-bool only_times(const AttributeChange& change, const InodeRecord& now) {
+// Times may be told late, and permissions that are added: a crash of this client then takes these
+// away along with the bytes. A permission that is taken away is so at once. cp and tar create with
+// few permissions and add the others, and set the owner to what it is already.
+bool deferrable(const AttributeChange& change, const InodeRecord& now) {
     if (change.size) return false;
-    if (change.mode && *change.mode != (now.mode & kPermissionBits)) return false;
     if (change.uid && *change.uid != now.uid) return false;
     if (change.gid && *change.gid != now.gid) return false;
-    return !change.clear_setid || (now.mode & (S_ISUID | S_ISGID)) == 0;
+    std::uint32_t mode = change.mode.value_or(now.mode & kPermissionBits);
+    bool takes_away = (now.mode & kPermissionBits & ~mode) != 0;
+    return !takes_away && ((now.mode | mode) & (S_ISUID | S_ISGID)) == 0;
 }
 
 bool has_times(const AttributeChange& change) {
@@ -59,7 +60,7 @@ Task<Done> Mount::on(Exchange* x, GetAttributes) {
     node.attributes = file->attributes;
     node.lease = file->lease;
     file->overlay(node.attributes);
-    if (file->ahead()) file->store_times = true;
+    if (file->ahead()) file->store_attributes = true;
     x->put(attributes_reply(node, attribute_validity(node)));
     co_return Done{};
 }
@@ -77,7 +78,7 @@ Task<Done> Mount::on(Exchange* x, SetAttributes op) {
         co_return Error{Code::file_too_large, "frontend.setattr"};
     }
     FilePtr file = files_.find(x->inode());
-    if (file != nullptr && defer_times(file, change)) {
+    if (file != nullptr && defer(file, change)) {
         Task<Done> answer = on(x, GetAttributes{});
         co_return co_await answer;
     }
@@ -86,10 +87,14 @@ Task<Done> Mount::on(Exchange* x, SetAttributes op) {
     co_return Done{};
 }
 
-// Times set by a program behind its writes (tar, cp -p, rsync) go along with these.
-bool Mount::defer_times(const FilePtr& file, const AttributeChange& change) {
+// Times and mode set by a program behind its writes (tar, cp -p, rsync) go along with these.
+// That the program may set them was judged by the kernel.
+bool Mount::defer(const FilePtr& file, const AttributeChange& change) {
     bool ours = file->ahead() && file->lease == LeaseMode::write && file->attributes_valid;
-    if (!ours || !only_times(change, file->attributes)) return false;
+    if (!ours) return false;
+    InodeRecord shown = file->attributes;
+    file->overlay(shown);
+    if (!deferrable(change, shown)) return false;
     std::int64_t now = reactor_.wall_now();
     auto moment = [now](std::int64_t given) {
         return given == kTimeNow ? now : given;
@@ -97,15 +102,16 @@ bool Mount::defer_times(const FilePtr& file, const AttributeChange& change) {
     if (change.atime_ns) file->atime_ns = moment(*change.atime_ns);
     if (change.mtime_ns) file->mtime_ns = moment(*change.mtime_ns);
     file->ctime_ns = change.ctime_ns ? moment(*change.ctime_ns) : now;
-    file->store_times = true;
+    if (change.mode && *change.mode != (shown.mode & kPermissionBits)) file->mode = change.mode;
+    file->store_attributes = true;
     return true;
 }
 
-// Truncation and times come after the writes before them.
+// Truncation and times come after the writes before them, and all after what was set before.
 Task<Node> Mount::change_attributes(Exchange* x, InodeId inode, AttributeChange change) {
     FilePtr file = files_.find(inode);
     bool after_writes = change.size.has_value() || has_times(change);
-    if (file != nullptr && file->ahead() && after_writes) {
+    if (file != nullptr && file->ahead() && (after_writes || file->attributes_set())) {
         (void)co_await write_behind_.flush(file);
     }
     Caller caller = writer(*x);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kValueMost = 64 * kKiB;  // XATTR_SIZE_MAX, XATTR_LIST_MAX
 constexpr std::string_view kCapability = "security.capability";
+constexpr std::string_view kAcls = "system.posix_acl_";
 constexpr std::uint32_t kCreate = 1;
 constexpr std::uint32_t kReplace = 2;
 
@@ -38,8 +39,17 @@ void Mount::attributes_changed(InodeId inode) {
     file->no_capability = false;
 }
 
+// A deferred mode is part of the access ACL, which compute keeps.
+Task<Done> Mount::tell_mode(Exchange* x, std::string_view name) {
+    FilePtr file = files_.find(x->inode());
+    if (file == nullptr || !file->ahead() || !file->mode) co_return Done{};
+    if (name.starts_with(kAcls)) (void)co_await write_behind_.flush(file);
+    co_return Done{};
+}
+
 Task<Done> Mount::on(Exchange* x, StoreXattr op) {
     if ((op.flags & ~(kCreate | kReplace)) != 0) co_return Error{Code::invalid, "frontend.xattr"};
+    (void)co_await tell_mode(x, op.name);
     Caller caller = writer(*x);
     FileId file = compute_.file(x->inode());
     ComputeService* service = compute_.service();
@@ -62,7 +72,7 @@ Task<Done> Mount::clear_setgid(Exchange* x) {
     Node node = co_await or_return(co_await fetch(x, x->inode()));
     if ((node.attributes.mode & S_ISGID) == 0) co_return Done{};
     AttributeChange change;
-    change.mode = node.attributes.mode & 07777 & ~std::uint32_t{S_ISGID};
+    change.mode = node.attributes.mode & kPermissionBits & ~std::uint32_t{S_ISGID};
     (void)co_await or_return(co_await change_attributes(x, x->inode(), change));
     co_return Done{};
 }
@@ -71,6 +81,7 @@ Task<Done> Mount::on(Exchange* x, GetXattr op) {
     FilePtr known = files_.find(x->inode());
     bool absent = known != nullptr && known->no_capability && known->lease != LeaseMode::none;
     if (absent && op.name == kCapability) co_return Error{Code::no_attribute, "frontend.xattr"};
+    (void)co_await tell_mode(x, op.name);
     Caller caller = reader(*x);
     FileId file = compute_.file(x->inode());
     ComputeService* service = compute_.service();
@@ -106,6 +117,7 @@ Task<Done> Mount::on(Exchange* x, ListXattr op) {
 }
 
 Task<Done> Mount::on(Exchange* x, RemoveXattr op) {
+    (void)co_await tell_mode(x, op.name);
     Caller caller = writer(*x);
     FileId file = compute_.file(x->inode());
     ComputeService* service = compute_.service();
