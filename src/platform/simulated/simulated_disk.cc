@@ -11,7 +11,8 @@ SimulatedDisk::SimulatedDisk(Reactor& reactor, std::uint64_t size_bytes)
 }
 
 const SimulatedDisk::Block* SimulatedDisk::find(std::uint64_t block) const {
-    if (auto fresh = unflushed_.find(block); fresh != unflushed_.end()) return &fresh->second;
+    if (auto fresh = unflushed_.find(block); fresh != unflushed_.end())
+        return &fresh->second.content;
     if (auto old = durable_.find(block); old != durable_.end()) return &old->second;
     return nullptr;
 }
@@ -44,11 +45,21 @@ Task<Done> SimulatedDisk::write(std::uint64_t offset, ConstBytes from) {
     co_return Done{};
 }
 
+// What a flush under way may have to keep is kept when it is written over.
 void SimulatedDisk::store(std::uint64_t offset, ConstBytes from) {
+    ++writes_;
     for (std::uint64_t at = 0; at < from.size(); at += kBlockBytes) {
         ConstBytes part = from.subspan(at, kBlockBytes);
-        auto& into = power_safe_ ? durable_ : unflushed_;
-        into[(offset + at) / kBlockBytes].assign(part.begin(), part.end());
+        std::uint64_t block = (offset + at) / kBlockBytes;
+        if (power_safe_) {
+            durable_[block].assign(part.begin(), part.end());
+            continue;
+        }
+        Written& written = unflushed_[block];
+        bool covered = written.number > 0 && written.number <= covered_;
+        if (covered) durable_[block] = std::move(written.content);
+        written.content.assign(part.begin(), part.end());
+        written.number = writes_;
     }
 }
 
@@ -58,20 +69,24 @@ Nanos SimulatedDisk::random_latency() {
 }
 
 Task<Done> SimulatedDisk::flush() {
-    auto covered = unflushed_;
+    std::uint64_t through = writes_;
+    covered_ = through;
     co_await sleep(reactor_, random_latency());
     if (gone_) co_return Error{Code::unavailable, "disk.flush"};
-    for (auto& [block, content] : covered) {
-        auto now = unflushed_.find(block);
-        if (now != unflushed_.end() && now->second == content) unflushed_.erase(now);
-        durable_[block] = std::move(content);
+    for (auto at = unflushed_.begin(); at != unflushed_.end();) {
+        if (at->second.number > through) {
+            ++at;
+            continue;
+        }
+        durable_[at->first] = std::move(at->second.content);
+        at = unflushed_.erase(at);
     }
     co_return Done{};
 }
 
 void SimulatedDisk::lose_power() {
-    for (auto& [block, content] : unflushed_) {
-        if (reactor_.random() % 2 == 0) durable_[block] = std::move(content);
+    for (auto& [block, written] : unflushed_) {
+        if (reactor_.random() % 2 == 0) durable_[block] = std::move(written.content);
     }
     unflushed_.clear();
 }
@@ -80,8 +95,10 @@ void SimulatedDisk::flip_bit(std::uint64_t offset, int bit) {
     const Block* block = find(offset / kBlockBytes);
     Block changed = block != nullptr ? *block : Block(kBlockBytes);
     changed[offset % kBlockBytes] ^= std::byte{1} << bit;
-    auto& store = unflushed_.contains(offset / kBlockBytes) ? unflushed_ : durable_;
-    store[offset / kBlockBytes] = std::move(changed);
+    auto fresh = unflushed_.find(offset / kBlockBytes);
+    Block& into =
+        fresh != unflushed_.end() ? fresh->second.content : durable_[offset / kBlockBytes];
+    into = std::move(changed);
 }
 
 }  // namespace weft

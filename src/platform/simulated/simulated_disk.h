@@ -33,6 +33,10 @@ public:
 
 private:
     using Block = std::vector<std::byte>;
+    struct Written {
+        Block content;
+        std::uint64_t number = 0;  // Of the write; rises.
+    };
     const Block* find(std::uint64_t block) const;
     void store(std::uint64_t offset, ConstBytes from);
     Nanos random_latency();
@@ -42,8 +46,10 @@ private:
     bool power_safe_ = false;
     bool gone_ = false;
     Nanos latency_ = 50 * kMicrosecond;
-    std::map<std::uint64_t, Block> durable_;    // Absent blocks are zero.
-    std::map<std::uint64_t, Block> unflushed_;  // The latest write of each.
+    std::map<std::uint64_t, Block> durable_;      // Absent blocks are zero.
+    std::map<std::uint64_t, Written> unflushed_;  // The latest write of each.
+    std::uint64_t writes_ = 0;
+    std::uint64_t covered_ = 0;  // Writes up to this number came before a flush began.
 };
 
 }  // namespace weft
