@@ -61,6 +61,26 @@ bool CommitWriter::writable(const Segment& segment) const {
                        [this](const auto& part) { return drives_.writable(part.slot.drive); });
 }
 
+std::uint32_t CommitWriter::slots_missing(const Segment& segment) const {
+    auto missing =
+        std::count_if(segment.parts.begin(), segment.parts.end(),
+                      [this](const auto& part) { return !drives_.in_service(part.slot.drive); });
+    return static_cast<std::uint32_t>(missing);
+}
+
+JournalHealth CommitWriter::health() const {
+    JournalHealth health;
+    health.segments = live_.size();
+    for (const Segment& segment : live_) {
+        std::uint32_t missing = slots_missing(segment);
+        if (missing == 0) continue;
+        ++health.segments_exposed;
+        health.missing_most = std::max(health.missing_most, missing);
+        health.exposed_through = std::max(health.exposed_through, segment.last_lsn);
+    }
+    return health;
+}
+
 bool CommitWriter::in_use(SegmentId id) const {
     bool live = std::any_of(live_.begin(), live_.end(),
                             [id](const Segment& segment) { return segment.name.id == id; });
@@ -133,7 +153,8 @@ void CommitWriter::take_into_use(Segment segment) {
 
 Task<Segment*> CommitWriter::segment_for(std::uint32_t payload_bytes) {
     bool recheck = std::exchange(recheck_, false);
-    if (recheck && current_open_ && !writable(live_.back())) leave_current();
+    bool leave = newest_exposed() || (recheck && current_open_ && !writable(live_.back()));
+    if (leave) leave_current();
     if (current_open_) {
         Segment& current = live_.back();
         auto slots = static_cast<std::uint32_t>(current.parts.size());

@@ -69,6 +69,9 @@ public:
     Task<Done> release();
     bool in_use(SegmentId id) const;
     std::size_t segments_live() const { return live_.size(); }
+    JournalHealth health() const;
+    // The segment of the last commit has a slot on a drive that is not active any more.
+    bool newest_exposed() const { return !live_.empty() && slots_missing(live_.back()) > 0; }
 
 private:
     Task<Segment*> segment_for(std::uint32_t payload_bytes);
@@ -86,6 +89,7 @@ private:
     SegmentPart part_of(const Segment& segment, const EncodedCommit& encoded,
                         std::uint32_t index) const;
     bool writable(const Segment& segment) const;
+    std::uint32_t slots_missing(const Segment& segment) const;
 
     Reactor& reactor_;
     DriveSet& drives_;

@@ -202,6 +202,11 @@ void DriveSet::note_failed(DriveId drive) {
     drives_[drive].avoid_until = reactor_.now() + kAvoidFor;
 }
 
+bool DriveSet::in_service(DriveId id) const {
+    auto found = drives_.find(id);
+    return found != drives_.end() && active(found->second);
+}
+
 bool DriveSet::writable(DriveId id) const {
     auto found = drives_.find(id);
     return found != drives_.end() && active(found->second) &&

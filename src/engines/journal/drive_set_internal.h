@@ -51,6 +51,8 @@ public:
     // Slots of segments for which this is false are freed when a drive comes back.
     void set_in_use(std::function<bool(SegmentId)> in_use) { in_use_ = std::move(in_use); }
 
+    // Whether the map says that it is to be used; it may be away.
+    bool in_service(DriveId drive) const;
     // The drive is avoided for some seconds.
     void note_failed(DriveId drive);
     bool writable(DriveId drive) const;

@@ -286,7 +286,7 @@ Task<Done> Journal::State::trim(Lsn lsn) {
 }
 
 bool Journal::State::trim_due() const {
-    return writer.can_free(trim_wanted, last_commit_segment);
+    return writer.can_free(trim_wanted, last_commit_segment) || writer.newest_exposed();
 }
 
 Task<Done> Journal::State::trim_loop() {
@@ -377,6 +377,10 @@ Task<Done> Journal::trim(Lsn lsn) {
 
 std::uint64_t Journal::live_bytes() const {
     return state_->live.total();
+}
+
+JournalHealth Journal::health() const {
+    return state_->writer.health();
 }
 
 const JournalCounters& Journal::counters() const {

@@ -24,6 +24,15 @@ struct JournalCounters {
     std::uint64_t segments_live = 0;
 };
 
+// What drives that failed have taken of the segments that are still needed.
+struct JournalHealth {
+    std::uint64_t segments = 0;
+    std::uint64_t segments_exposed = 0;  // With a slot on a drive that is not active any more.
+    std::uint32_t missing_most = 0;      // Such slots of the worst of them.
+    // The last record of those: once it is trimmed, nothing is exposed.
+    Lsn exposed_through;
+};
+
 // The write-ahead journal of one core.
 //
 // Records are gathered into commits: while one commit is in flight, the next gathers. A commit
@@ -74,11 +83,15 @@ public:
     Lsn last_committed() const;
     Lsn last_flushed() const;
 
-    // Records up to and including `lsn` are not needed any more; their space is reused.
+    // Records up to and including `lsn` are not needed any more; their space is reused. Where
+    // drives failed, goes on in a segment on others, so that what is left is not exposed.
     Task<Done> trim(Lsn lsn);
     // Bytes between the trim point and the head: what a replay would read.
     std::uint64_t live_bytes() const;
 
+    // Nothing is copied when a drive fails: whoever owns the journal sees to it that records up
+    // to `exposed_through` are soon not needed, and trims.
+    JournalHealth health() const;
     const JournalCounters& counters() const;
 
 private:

@@ -3,6 +3,7 @@
 #include "engines/journal/journal_testing_internal.h"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -477,6 +478,29 @@ TEST(Journal, LeavesADriveThatTheMapCallsDraining) {
     for (std::uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(world.commit(text(i, 100)).ok());
     ASSERT_TRUE(world.reactor.run(world.journal->trim(Lsn{5})).ok());
     for (const SegmentSlot& slot : world.slots()) EXPECT_GE(slot.drive.value, 3U);
+}
+
+TEST(Journal, SaysWhatALostDriveExposesAndATrimMovesOn) {
+    World world(1, kDrives, kSlots, kSlotBlocks);
+    ASSERT_TRUE(world.reopen().ok());
+    ASSERT_TRUE(world.commit("one").ok());
+    EXPECT_EQ(world.journal->health().segments_exposed, 0U);
+    std::set<DriveId> first;
+    for (const SegmentSlot& slot : world.slots()) first.insert(slot.drive);
+    DriveId lost = *first.begin();
+    world.drives.set_gone(lost, true);
+    world.map.drives[lost.value].state = DriveState::failed;
+    world.journal->set_map(world.map);
+    JournalHealth health = world.journal->health();
+    EXPECT_GE(health.segments_exposed, 1U);
+    EXPECT_EQ(health.missing_most, 1U);
+    EXPECT_EQ(health.exposed_through, Lsn{1});
+    // Even where nothing is committed besides, and all that is left is what is trimmed.
+    ASSERT_TRUE(world.reactor.run(world.journal->trim(Lsn{1})).ok());
+    EXPECT_EQ(world.journal->health().segments_exposed, 0U);
+    ASSERT_TRUE(world.reopen().ok());
+    EXPECT_TRUE(world.replayed.empty());
+    EXPECT_EQ(world.journal->last_appended(), Lsn{1});
 }
 
 }  // namespace

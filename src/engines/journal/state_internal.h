@@ -60,7 +60,9 @@ struct Journal::State {
     void note_committed(std::uint64_t number, Lsn trimmed_in_it);
     Task<Done> committed(Lsn lsn);
     Task<Done> admit();
-    bool mark_due() const { return mark_wanted && last_commit_trimmed < trimmed; }
+    bool mark_due() const {
+        return mark_wanted && (last_commit_trimmed < trimmed || writer.newest_exposed());
+    }
     bool commit_due() const { return !queue.empty() || mark_due(); }
 
     // Flushing.

@@ -47,6 +47,15 @@ bool SegmentStore::State::needs_rebuild(const Segment& segment) const {
     return false;
 }
 
+// What lost a slot and holds nothing is not made whole: it goes, and the next append finds
+// another.
+void SegmentStore::State::close_empty() {
+    for (auto& [id, segment] : segments) {
+        bool holds = segment.live > 0 || segment.unclaimed > 0 || segment.appends > 0;
+        if (!holds && missing_slots(segment) > 0) close_segment(segment);
+    }
+}
+
 // The one that has the least redundancy left comes last.
 std::vector<SegmentId> SegmentStore::State::rebuild_order(const std::set<SegmentId>& tried) const {
     std::vector<std::pair<int, SegmentId>> order;
@@ -66,6 +75,7 @@ Task<std::uint64_t> SegmentStore::State::rebuild() {
     auto lock = co_await or_return(co_await rebuilding.lock());
     co_await or_return(co_await table.refresh(0));
     co_await or_return(co_await sweep());
+    close_empty();
     std::set<SegmentId> tried;
     std::vector<SegmentId> queue;
     std::uint64_t seen_changes = map_changes;

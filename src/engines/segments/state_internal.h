@@ -191,6 +191,7 @@ struct SegmentStore::State {
     struct Move;
     bool should_move(const Segment& segment, unsigned chunk) const;
     bool needs_rebuild(const Segment& segment) const;
+    void close_empty();
     std::vector<SegmentId> rebuild_order(const std::set<SegmentId>& tried) const;
     Task<std::uint64_t> rebuild();
     Task<Done> rebuild_segment(SegmentId id);

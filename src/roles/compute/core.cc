@@ -146,11 +146,13 @@ Task<Done> Core::close() {
     for (SessionId id : open_sessions) (void)co_await close_session(id);
     while (in_flight > 0) co_await landed.wait();
     co_await or_return(co_await gate.close());
-    // A restart then finds next to nothing to replay.
+    // A restart then finds next to nothing to replay. Where there is no room for that, it replays
+    // what stays in the journal.
     for (auto& [id, shard] : shards) {
         if (shard->first_needed().value == 0) continue;
         auto lock = co_await or_return(co_await shard->maintenance.lock());
-        co_await or_return(co_await shard->checkpoint());
+        auto done = co_await shard->checkpoint();
+        if (!done.ok() && done.code() != Code::out_of_space) co_return done;
     }
     for (auto& [id, shard] : shards) co_await or_return(co_await shard->close());
     Lsn last = journal.last_appended();

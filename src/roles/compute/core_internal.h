@@ -175,6 +175,8 @@ public:
     std::uint64_t journal_bytes() const;
     Task<Done> trim_journal();
     Task<Done> trim_to_needed();
+    // Writes out what only segments of the journal hold that lost a slot, and trims those.
+    Task<Done> mend_journal();
     Task<Done> save_atimes();
     Task<bool> clean_one(Shard* shard);
 

@@ -78,6 +78,7 @@ void add_health(const Core& core, ComputeReport& report) {
         for (const segments::SegmentStatus& status : shard->segments.list()) {
             ++report.segments;
             report.live_blocks += status.live_blocks;
+            if (status.live_blocks == 0) continue;  // Nothing to lose, and soon gone.
             if (status.missing_slots > 0) ++report.segments_degraded;
             if (status.missing_slots > status.record.parity_width) ++report.segments_lost;
             report.missing_most = std::max(report.missing_most, status.missing_slots);

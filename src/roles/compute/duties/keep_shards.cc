@@ -55,11 +55,13 @@ Task<Done> Core::keep_shard(Shard* shard) {
 // oldest record, then trims.
 Task<Done> Core::keep_journal() {
     while (!closing) {
-        if (journal_bytes() <= settings.journal_bytes_most) {
+        bool exposed = journal.health().segments_exposed > 0;
+        if (!exposed && journal_bytes() <= settings.journal_bytes_most) {
             (void)co_await work.wait(reactor.now() + kIdle);
             continue;
         }
-        auto trimmed = co_await trim_journal();
+        Task<Done> trimming = exposed ? mend_journal() : trim_journal();
+        auto trimmed = co_await trimming;
         if (!trimmed.ok()) co_await sleep(reactor, kIdle);
         // All that can be trimmed is: what is left is in use.
         if (journal_bytes() > settings.journal_bytes_most) co_await sleep(reactor, kIdle / 10);
@@ -74,6 +76,17 @@ std::uint64_t Core::journal_bytes() const {
     std::uint64_t live = journal.counters().segments_live;
     std::uint64_t taken = (live - std::min(live, kSegmentsLeast)) * map.slot_bytes;
     return std::max(journal.live_bytes(), taken);
+}
+
+Task<Done> Core::mend_journal() {
+    Lsn through = journal.health().exposed_through;
+    for (auto& [id, shard] : shards) {
+        Lsn needed = shard->first_needed();
+        if (closing || needed.value == 0 || needed > through) continue;
+        auto lock = co_await or_return(co_await shard->maintenance.lock());
+        co_await or_return(co_await shard->checkpoint());
+    }
+    co_return co_await trim_to_needed();
 }
 
 Task<Done> Core::trim_journal() {
@@ -96,13 +109,18 @@ Task<Done> Core::trim_journal() {
     co_return co_await trim_to_needed();
 }
 
+// What is not needed any more is so by a record that came later: a manifest, or one that says
+// that staged bytes lie in stripes now. As long as loss of power can take that record away, a
+// replay may want the older ones back.
 Task<Done> Core::trim_to_needed() {
-    Lsn keep{journal.last_flushed().value + 1};
+    Lsn appended = journal.last_appended();
+    Lsn keep{appended.value + 1};
     for (const auto& [id, shard] : shards) {
         Lsn needed = shard->first_needed();
         if (needed.value != 0) keep = std::min(keep, needed);
     }
     Lsn through{keep.value - 1};
+    co_await or_return(co_await journal.flushed(appended));
     co_return co_await journal.trim(through);
 }
 

@@ -1,0 +1,117 @@
+#include "model/layout/keys.h"
+#include "roles/compute/compute_testing_internal.h"
+#include "roles/compute/core_internal.h"
+
+namespace weft::compute {
+namespace {
+
+// The journal as the compute role keeps it: short, and on drives that are there.
+class JournalDuty : public ComputeTest {
+protected:
+    void lose(std::uint32_t drive) {
+        drives.set_gone(DriveId{drive}, true);
+        map.drives[drive].state = DriveState::failed;
+    }
+    void add_one() {
+        DriveEntry entry = map.drives.front();
+        entry.id = drives.add_drive();
+        entry.domain = FailureDomainId{entry.id.value};
+        entry.state = DriveState::active;
+        map.drives.push_back(entry);
+    }
+    void tell() {
+        ++map.epoch.value;
+        ASSERT_TRUE(run(role->set_map(map)).ok());
+    }
+    ComputeReport report() { return run(role->report()).value(); }
+};
+
+TEST_F(JournalDuty, MovesOffDrivesThatFailBeforeMoreDo) {
+    FileId file = make_file(root(), "a");
+    std::string staged(3000, 's');
+    ASSERT_EQ(write(file, 0, staged), Code::ok);
+    // Nobody writes meanwhile: by the end none of the first drives is left.
+    for (std::uint32_t lost = 0; lost < 6; lost += 2) {
+        lose(lost);
+        lose(lost + 1);
+        tell();
+        add_one();
+        add_one();
+        tell();
+        wait(10 * kSecond);
+        EXPECT_EQ(report().segments_degraded, 0U);
+    }
+    crash();
+    EXPECT_EQ(read(file, 0, 4000), staged);
+    restart();
+    EXPECT_EQ(read(file, 0, 4000), staged);
+}
+
+class SmallJournal : public JournalDuty {
+protected:
+    void SetUp() override {
+        settings.journal_bytes_most = kMiB;
+        settings.data.staged_bytes_usual = 128 * kKiB;
+        JournalDuty::SetUp();
+    }
+};
+
+// Without a role: the duties do nothing meanwhile.
+class BareCore : public ComputeTest {
+protected:
+    void SetUp() override {}
+    void TearDown() override {}
+};
+
+// What says that bytes lie in stripes now must survive loss of power before the record that
+// brought the bytes may go.
+TEST_F(BareCore, FlushesWhatMadeRecordsUnneededBeforeItTrimsThem) {
+    Core core(reactor, drives, settings);
+    Epoch epoch{2};
+    map.epoch = epoch;
+    ASSERT_TRUE(run(core.open(map, epoch)).ok());
+    core.closing = true;
+    core.wake_duties();
+    wait(2 * kSecond);
+    Shard& shard = core.shard(ShardId{1});
+    FileId file{kFilesystem, make_inode(ShardId{1}, 20)};
+    Transaction transaction;
+    std::string key = keys::staged(file, 0, 5000);
+    transaction.on(ShardId{1}).push({Mutation::Kind::stage, key, std::string(5000, 's'), 0});
+    Lsn staged = core.commit(std::move(transaction));
+    ASSERT_TRUE(run(core.journal.flushed(staged)).ok());
+    ASSERT_TRUE(run(shard.data.destage(staged)).ok());
+    ASSERT_EQ(shard.data.oldest_staged(), Lsn{});
+    Lsn appended = core.journal.last_appended();
+    ASSERT_LT(core.journal.last_flushed(), appended);
+    ASSERT_TRUE(run(core.trim_to_needed()).ok());
+    EXPECT_GE(core.journal.last_flushed(), appended);
+    ASSERT_TRUE(run(core.close()).ok());
+}
+
+TEST_F(SmallJournal, LossOfPowerWhileItTrimsLosesNothingThatWasSynced) {
+    std::map<int, FileId> files;
+    for (int round = 0; round < 40; ++round) {
+        for (int i = 0; i < 20; ++i) {
+            if (!files.contains(i)) files[i] = make_file(root(), "f" + std::to_string(i));
+            std::string bytes(30000, static_cast<char>('a' + round % 26));
+            ASSERT_EQ(write(files[i], 0, bytes), Code::ok);
+        }
+        ASSERT_TRUE(run(role->sync(next(), kFilesystem)).ok());
+        // Checkpoints, destages and trims, until somewhere in their midst.
+        Nanos begun = reactor.now();
+        auto most = static_cast<Nanos>(reactor.random() % 5'000'000);
+        while (reactor.now() - begun < most && reactor.step()) {
+        }
+        role.reset();
+        drives.lose_power();
+        start();
+        for (int i = 0; i < 20; ++i) {
+            std::string bytes(30000, static_cast<char>('a' + round % 26));
+            ASSERT_EQ(read(files[i], 0, 40000), bytes) << "round " << round << " file " << i;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace weft::compute
