@@ -13,6 +13,17 @@ constexpr std::uint64_t kRoot = 1;
 
 }  // namespace
 
+std::string& Content::edit() {
+    if (shared_.use_count() > 1) shared_ = std::make_shared<Shared>(*shared_);
+    shared_->hash.reset();
+    return shared_->bytes;
+}
+
+std::uint64_t Content::hash() const {
+    if (!shared_->hash.has_value()) shared_->hash = describe_content(shared_->bytes).hash;
+    return *shared_->hash;
+}
+
 ModelFilesystem::ModelFilesystem() {
     Inode root;
     root.type = Type::directory;
@@ -87,7 +98,7 @@ Code ModelFilesystem::make(const Operation& operation, Type type) {
     Inode inode;
     inode.type = type;
     inode.nlink = type == Type::directory ? 2 : 1;
-    if (type == Type::symlink) inode.content = operation.text;
+    if (type == Type::symlink) inode.content.edit() = operation.text;
     inodes_[number] = inode;
     Inode& directory = inodes_[place.value().directory];
     directory.entries[place.value().name] = number;
@@ -98,7 +109,7 @@ Code ModelFilesystem::make(const Operation& operation, Type type) {
 Code ModelFilesystem::write(const Operation& operation) {
     auto number = find_file(operation.path);
     if (!number.ok()) return number.code();
-    std::string& content = inodes_[number.value()].content;
+    std::string& content = inodes_[number.value()].content.edit();
     std::uint64_t end = operation.offset + operation.length;
     switch (operation.kind) {
         case Kind::truncate:
@@ -121,7 +132,7 @@ Code ModelFilesystem::write(const Operation& operation) {
 std::optional<std::string> ModelFilesystem::read(const Operation& operation) const {
     auto number = find_file(operation.path);
     if (!number.ok()) return std::nullopt;
-    const std::string& content = inodes_.at(number.value()).content;
+    const std::string& content = inodes_.at(number.value()).content.bytes();
     if (operation.offset >= content.size()) return std::string();
     return content.substr(operation.offset, operation.length);
 }
@@ -248,9 +259,9 @@ Code ModelFilesystem::copy_range(const Operation& operation) {
     if (!to.ok()) return to.code();
     // The ranges are at the same offset: within one file they overlap wholly.
     if (from.value() == to.value()) return Code::invalid;
-    const std::string& source = inodes_[from.value()].content;
-    std::string& target = inodes_[to.value()].content;
+    const std::string& source = inodes_[from.value()].content.bytes();
     if (operation.offset >= source.size()) return Code::ok;
+    std::string& target = inodes_[to.value()].content.edit();
     std::uint64_t count = std::min(operation.length, source.size() - operation.offset);
     if (target.size() < operation.offset + count) target.resize(operation.offset + count, '\0');
     target.replace(operation.offset, count, source, operation.offset, count);
@@ -268,18 +279,22 @@ void ModelFilesystem::describe(Number number, const std::string& path, std::stri
     std::string xattrs;
     for (const auto& [name, value] : inode.xattrs) xattrs += " " + name + "=" + value;
     static constexpr char kTypes[] = {'f', 'd', 'l'};
-    out += describe_line(path, kTypes[static_cast<int>(inode.type)], inode.nlink, inode.content,
-                         xattrs);
+    DescribedContent content{inode.content.bytes().size(), inode.content.hash()};
+    out += describe_line(path, kTypes[static_cast<int>(inode.type)], inode.nlink, content, xattrs);
     for (const auto& [name, child] : inode.entries) describe(child, path + "/" + name, out);
 }
 
+DescribedContent describe_content(const std::string& bytes) {
+    return {bytes.size(), siphash({1, 2}, bytes_of(bytes))};
+}
+
 std::string describe_line(const std::string& path, char type, std::uint32_t nlink,
-                          const std::string& content, const std::string& xattrs) {
+                          DescribedContent content, const std::string& xattrs) {
     std::string line = path.empty() ? "/" : path;
     line += std::string(" ") + type + " nlink=" + std::to_string(nlink);
     if (type != 'd') {
-        line += " size=" + std::to_string(content.size());
-        line += " content=" + std::to_string(siphash({1, 2}, bytes_of(content)));
+        line += " size=" + std::to_string(content.size);
+        line += " content=" + std::to_string(content.hash);
     }
     return line + xattrs + "\n";
 }

@@ -5,10 +5,26 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
 namespace weft::sim {
+
+// The bytes of a file. Copies share them until one is edited.
+class Content {
+public:
+    const std::string& bytes() const { return shared_->bytes; }
+    std::string& edit();
+    std::uint64_t hash() const;
+
+private:
+    struct Shared {
+        std::string bytes;
+        std::optional<std::uint64_t> hash;  // Once it was asked for.
+    };
+    std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+};
 
 // A filesystem in memory, as simple as it can be and still be right: the oracle. A value:
 // copying it is taking a picture.
@@ -31,7 +47,7 @@ private:
     struct Inode {
         Type type = Type::file;
         std::uint32_t nlink = 1;
-        std::string content;
+        Content content;
         std::map<std::string, Number> entries;
         std::map<std::string, std::string> xattrs;
     };
@@ -63,7 +79,12 @@ private:
 };
 
 // One line of describe(), so that the product's tree can be told in the same words.
+struct DescribedContent {
+    std::uint64_t size = 0;
+    std::uint64_t hash = 0;
+};
+DescribedContent describe_content(const std::string& bytes);
 std::string describe_line(const std::string& path, char type, std::uint32_t nlink,
-                          const std::string& content, const std::string& xattrs);
+                          DescribedContent content, const std::string& xattrs);
 
 }  // namespace weft::sim

@@ -219,7 +219,7 @@ Task<Done> Client::describe_inode(FileId file, std::string path, std::string* ou
         content = std::string(text_of(into.bytes().first(reply.count)));
     }
     char letter = type == kTypeDirectory ? 'd' : type == kTypeSymlink ? 'l' : 'f';
-    *out += describe_line(path, letter, inode.nlink, content, xattr_text);
+    *out += describe_line(path, letter, inode.nlink, describe_content(content), xattr_text);
     if (type != kTypeDirectory) co_return Done{};
     std::map<std::string, FileId> entries;
     std::uint64_t cookie = 0;

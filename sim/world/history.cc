@@ -1,5 +1,10 @@
 #include "sim/world/history.h"
 
+#include "model/layout/routing.h"
+#include "platform/base/bytes.h"
+
+#include <algorithm>
+#include <iterator>
 #include <sstream>
 
 namespace weft::sim {
@@ -32,14 +37,27 @@ void History::begin(const Operation& operation) {
     pending_ = operation;
     after_.state = states_.back();
     after_.code = after_.state.apply(operation);
+    steps_.clear();
+    bool stepwise = operation.kind == Kind::copy_range || operation.kind == Kind::punch;
+    if (!stepwise || after_.code != Code::ok) return;
+    Operation part = operation;
+    std::uint64_t end = operation.offset + operation.length;
+    std::uint64_t at = round_up(operation.offset + 1, kRegionBytes);
+    for (; at < end; at += kRegionBytes) {
+        part.length = at - operation.offset;
+        ModelFilesystem& state = steps_.emplace_back(states_.back());
+        (void)state.apply(part);
+    }
 }
 
 void History::end(Code code) {
     if (code == Code::ok && pending_->kind == Kind::sync) {
         settle(std::move(after_.state));
     } else if (code == Code::ok && pending_->kind != Kind::read) {
+        std::ranges::move(steps_, std::back_inserter(states_));
         states_.push_back(std::move(after_.state));
     }
+    steps_.clear();
     pending_.reset();
 }
 
@@ -50,7 +68,10 @@ void History::settle(ModelFilesystem state) {
 
 bool History::accept(const std::string& described, bool power_lost, std::string* difference) {
     std::vector<ModelFilesystem> candidates;
-    if (pending_.has_value() && after_.code == Code::ok) candidates.push_back(after_.state);
+    if (pending_.has_value() && after_.code == Code::ok) {
+        candidates = steps_;
+        candidates.push_back(after_.state);
+    }
     std::size_t oldest = power_lost ? 0 : states_.size() - 1;
     for (std::size_t i = states_.size(); i > oldest; --i) candidates.push_back(states_[i - 1]);
     for (ModelFilesystem& candidate : candidates) {

@@ -12,7 +12,8 @@ namespace weft::sim {
 //
 // A client does one operation after another. What was answered is there after a crash of
 // processes; after loss of power only what a sync covered must be, but what is there is the
-// state after some operation, never a mixture. The operation under way may have been done.
+// state after some operation, never a mixture. The operation under way may have been done. A
+// copy, or a punch, is done a region at a time: of these the first steps alone may be there.
 class History {
 public:
     // Call before the operation is sent, and once its answer is there.
@@ -21,11 +22,6 @@ public:
     // The answer that POSIX asks for to the operation that was begun.
     Code expected() const { return after_.code; }
     const ModelFilesystem& now() const { return states_.back(); }
-    // True while an operation is under way that is made of several requests, so that a crash
-    // could leave a part of it: the world does not crash meanwhile.
-    bool divisible() const {
-        return pending_.has_value() && pending_->kind == Operation::Kind::copy_range;
-    }
 
     // Takes the state that the product's tree is in as the present one. False, and a text that
     // says what differs, if it is none that may be.
@@ -38,10 +34,11 @@ private:
     };
     void settle(ModelFilesystem state);
 
-    // After the last sync, and after each answered operation since.
+    // After the last sync, after each answered operation since, and in the midst of those.
     std::vector<ModelFilesystem> states_ = {ModelFilesystem()};
     std::optional<Operation> pending_;
     After after_;
+    std::vector<ModelFilesystem> steps_;  // Of the operation under way, but for the last.
 };
 
 }  // namespace weft::sim

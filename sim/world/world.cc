@@ -11,6 +11,7 @@ namespace {
 
 constexpr FilesystemId kFilesystem{1};
 constexpr Nanos kStuckAfter = 600 * kSecond;  // Of simulated time, for anything to end.
+constexpr Nanos kLookEvery = 20 * kMillisecond;
 constexpr std::uint64_t kStepsMost = 20'000'000;
 
 class NoLeases : public LeaseHolder {
@@ -249,13 +250,6 @@ void World::work(std::uint64_t steps) {
             fail("the clients wait for something that never comes");
         }
     }
-    auto divisible = [](const auto& actor) {
-        return actor->history.divisible();
-    };
-    std::uint64_t more = 0;
-    while (failure_.empty() && std::ranges::any_of(actors_, divisible)) {
-        if (!reactor_.step() || ++more > kStepsMost) fail("a copy never ended");
-    }
 }
 
 void World::crash(bool power_loss) {
@@ -317,7 +311,20 @@ bool World::lose_and_replace_drive() {
     ++map_.epoch.value;
     if (!finish(compute_->set_map(map_), &done, "a map with a new drive")) return false;
     gate_ = std::make_unique<Gate>(reactor_);
-    return settle_clients(false);
+    work(1 + chance_->below(settings_.work_steps_most));
+    if (!failure_.empty() || !close_cleanly()) return false;
+    gate_ = std::make_unique<Gate>(reactor_);
+    return finish(until_whole(), &done, "rebuild") && settle_clients(false);
+}
+
+// The promise is about what is lost before all is whole again.
+Task<Done> World::until_whole() {
+    for (;;) {
+        auto report = co_await or_return(co_await compute_->report());
+        if (report.segments_lost > 0) co_return Error{Code::corrupt, "sim.segments_lost"};
+        if (report.segments_degraded == 0) co_return Done{};
+        co_await sleep(reactor_, kLookEvery);
+    }
 }
 
 // On one drive only: a row has parity for two.

@@ -60,6 +60,7 @@ private:
     bool event();
     bool lose_and_replace_drive();
     void flip_bits();
+    Task<Done> until_whole();
     bool settle_clients(bool power_loss);
     bool open_clients();
     bool check_all();
