@@ -153,10 +153,10 @@ Task<Done> MemoryCompute::recall(Caller caller, InodeId inode, LeaseMode keep, s
 
 void MemoryCompute::touch(Inode& inode, bool content) {
     inode.record.version = ++version_;
-    inode.record.ctime_ns = reactor_.wall_now();
-    if (content) inode.record.mtime_ns = inode.record.ctime_ns;
-    if (inode.record.btime_ns != 0) return;
-    inode.record.btime_ns = inode.record.atime_ns = inode.record.ctime_ns;
+    inode.record.ctime = timestamp_of(reactor_.wall_now());
+    if (content) inode.record.mtime = inode.record.ctime;
+    if (inode.record.btime != Timestamp()) return;
+    inode.record.btime = inode.record.atime = inode.record.ctime;
 }
 
 Result<InodeId> MemoryCompute::make(FileId directory, const std::string& name,

@@ -38,8 +38,8 @@ Task<Node> MemoryCompute::setattr(Caller caller, FileId file, AttributeChange ch
     if (change.size) detail += " size=" + std::to_string(*change.size);
     if (change.mode) detail += " mode";
     if (change.uid || change.gid) detail += " owner";
-    if (change.atime_ns) detail += " atime";
-    if (change.mtime_ns) detail += " mtime";
+    if (change.atime) detail += " atime";
+    if (change.mtime) detail += " mtime";
     (void)co_await or_return(co_await enter("setattr", detail, caller));
     (void)co_await or_return(find(file));
     (void)co_await recall(caller, file.inode, LeaseMode::none, "", change.size.has_value());
@@ -47,14 +47,14 @@ Task<Node> MemoryCompute::setattr(Caller caller, FileId file, AttributeChange ch
     InodeRecord& record = inode->record;
     if (change.size) inode->data.resize(*change.size);
     touch(*inode, change.size.has_value());
-    std::int64_t now = reactor_.wall_now();
+    Timestamp now = timestamp_of(reactor_.wall_now());
     if (change.mode) record.mode = (record.mode & S_IFMT) | *change.mode;
     if (change.uid) record.uid = *change.uid;
     if (change.gid) record.gid = *change.gid;
     if (change.clear_setid && (record.mode & S_IFMT) != S_IFDIR) clear_setid_bits(record);
-    if (change.atime_ns) record.atime_ns = *change.atime_ns == kTimeNow ? now : *change.atime_ns;
-    if (change.mtime_ns) record.mtime_ns = *change.mtime_ns == kTimeNow ? now : *change.mtime_ns;
-    if (change.ctime_ns) record.ctime_ns = *change.ctime_ns == kTimeNow ? now : *change.ctime_ns;
+    if (change.atime) record.atime = *change.atime == kTimeNow ? now : *change.atime;
+    if (change.mtime) record.mtime = *change.mtime == kTimeNow ? now : *change.mtime;
+    if (change.ctime) record.ctime = *change.ctime == kTimeNow ? now : *change.ctime;
     co_return grant(caller, file.inode, LeaseMode::read);
 }
 

@@ -15,7 +15,7 @@ def test_same_as_ext4(world):
         below = cluster.mount / "suite"
         below.mkdir(mode=0o755)
         done = run(sys.executable, ROOT / "tests/posix/compare.py", below, "--suite", suite,
-                   seconds=1100, code=None)
+                   *world.pick(["--quick"], []), seconds=1100, code=None)
         world.note(done.stdout.strip().splitlines()[-1])
         if done.returncode != 0:
             raise Failure(done.stdout)

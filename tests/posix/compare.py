@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Runs the POSIX suite on a fresh ext4 and on a given directory, and prints where they differ.
 
-    compare.py DIR [--suite posix_suite] [--filter TEXT]
+    compare.py DIR [--suite posix_suite] [--filter TEXT] [--quick]
 
 Differences named in explained.toml beside this file are allowed; any other makes the exit status 1.
 A name there may end in "*". Needs root: it makes an ext4 image and mounts it.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import fnmatch
 import json
@@ -39,10 +40,10 @@ def fresh_ext4():
             subprocess.run(["umount", mount], check=True)
 
 
-def outcomes_on(directory, suite, text):
+def outcomes_on(directory, suite, options):
     """Runs the suite and gives its checks by name."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        command = [suite, directory, "--json", file.name, "--filter", text]
+        command = [suite, directory, "--json", file.name, *options]
         status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
         if status not in (0, 1):
             sys.exit(f"compare.py: {suite} ended with {status}")
@@ -88,11 +89,15 @@ def main():
     parser.add_argument("directory")
     parser.add_argument("--suite", default="posix_suite", help="path of the program")
     parser.add_argument("--filter", default="", help="sections whose name holds this")
+    parser.add_argument("--quick", action="store_true", help="without slow sections")
     arguments = parser.parse_args()
+    options = ["--filter", arguments.filter] + (["--quick"] if arguments.quick else [])
 
-    with fresh_ext4() as ext4:
-        reference = outcomes_on(ext4, arguments.suite, arguments.filter)
-    tested = outcomes_on(arguments.directory, arguments.suite, arguments.filter)
+    # Side by side: they hardly share anything but the machine.
+    with fresh_ext4() as ext4, concurrent.futures.ThreadPoolExecutor() as pool:
+        runs = [pool.submit(outcomes_on, directory, arguments.suite, options)
+                for directory in (ext4, arguments.directory)]
+        reference, tested = (run.result() for run in runs)
 
     explained = explained_names()
     used = set()

@@ -20,6 +20,7 @@ struct Section {
     std::string name;
     void (*body)();
     bool beyond_ext4 = false;  // Asks for more than ext4 can give; runs only when asked for.
+    bool slow = false;         // Takes half a minute or more; left out by --quick.
 };
 using Sections = std::vector<Section>;
 

@@ -270,7 +270,7 @@ void check_readlink() {
 
 void add_links(Sections& sections) {
     sections.push_back({"link", check_link});
-    sections.push_back({"link_limit", check_link_limit});
+    sections.push_back({"link_limit", check_link_limit, false, true});
     sections.push_back({"unlink", check_unlink});
     sections.push_back({"nameless_file", check_nameless_file});
     sections.push_back({"nameless", check_nameless_by_rename_and_directory});

@@ -1,4 +1,5 @@
-// posix_suite DIR [--filter TEXT] [--list] [--json FILE] [--beyond-ext4] [--deadline SECONDS]
+// posix_suite DIR [--filter TEXT] [--list] [--json FILE] [--beyond-ext4] [--quick]
+//             [--deadline SECONDS]
 #include "sections.h"
 
 #include <cstdio>
@@ -17,6 +18,7 @@ struct Arguments {
     std::string json;
     bool list = false;
     bool beyond_ext4 = false;
+    bool quick = false;
     int deadline_s = 120;
     bool valid = true;
 };
@@ -38,6 +40,8 @@ Arguments parse(int count, char** values) {
             arguments.deadline_s = atoi(values[++index]);
         } else if (word == "--list") {
             arguments.list = true;
+        } else if (word == "--quick") {
+            arguments.quick = true;
         } else if (word == "--beyond-ext4") {
             arguments.beyond_ext4 = true;
         } else if (word.starts_with("--") || !arguments.directory.empty()) {
@@ -105,6 +109,7 @@ int run(const Arguments& arguments) {
     long failed = 0;
     for (const Section& section : all_sections()) {
         if (section.beyond_ext4 && !arguments.beyond_ext4) continue;
+        if (section.slow && arguments.quick) continue;
         if (section.name.find(arguments.filter) == std::string::npos) continue;
         if (arguments.list) {
             std::cout << section.name << "\n";
@@ -135,7 +140,7 @@ int main(int count, char** values) {
     const posix_suite::Arguments arguments = posix_suite::parse(count, values);
     if (!arguments.valid) {
         std::cerr << "usage: posix_suite DIR [--filter TEXT] [--list] [--json FILE]"
-                     " [--beyond-ext4] [--deadline SECONDS]\n";
+                     " [--beyond-ext4] [--quick] [--deadline SECONDS]\n";
         return 2;
     }
     if (geteuid() != 0) {

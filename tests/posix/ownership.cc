@@ -2,7 +2,9 @@
 #include "sections.h"
 #include "world.h"
 
+#include <fcntl.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 namespace posix_suite {
 namespace {
@@ -139,6 +141,18 @@ const std::vector<Change>& content_changes() {
         {"fallocate",
          [] {
              must(fallocate(open_file("file", O_WRONLY), 0, 0, 8192));
+         }},
+        {"punch_hole",
+         [] {
+             constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+             must(fallocate(open_file("file", O_WRONLY), kPunch, 0, 8192));
+         }},
+        {"copy_file_range",
+         [] {
+             off_t from = 0;
+             off_t to = 100;
+             const Fd source = open_file("file", O_RDONLY);
+             must(copy_file_range(source, &from, open_file("file", O_WRONLY), &to, 1, 0));
          }},
     };
     return changes;

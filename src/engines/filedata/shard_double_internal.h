@@ -40,7 +40,6 @@ public:
     Task<Done> admit() override;
     Task<Done> committed(Lsn lsn) override;
     Task<Done> flushed(Lsn lsn) override;
-    std::int64_t wall_now() override { return reactor_.wall_now(); }
 
     // Moves the change's batch into a record of its own.
     Lsn commit(PreparedChange& change);

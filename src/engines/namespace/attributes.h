@@ -39,16 +39,15 @@ bool known_type(std::uint32_t mode);
 // The inode of a new node. `permissions` are final: umask and default ACL are done with.
 // A setgid directory gives its group, and to a directory its setgid bit.
 InodeRecord make_node(const InodeRecord& directory, InodeId directory_inode, const NewNode& what,
-                      std::uint32_t permissions, std::int64_t now_ns);
-InodeRecord make_root(std::int64_t now_ns);
+                      std::uint32_t permissions, Timestamp now);
+InodeRecord make_root(Timestamp now);
 
 // Content changed: mtime and ctime. Attributes changed: ctime. Both make a new version.
-void note_content_change(InodeRecord& inode, std::int64_t now_ns);
-void note_attribute_change(InodeRecord& inode, std::int64_t now_ns);
+void note_content_change(InodeRecord& inode, Timestamp now);
+void note_attribute_change(InodeRecord& inode, Timestamp now);
 // An entry came (+1), went (-1) or was replaced (0); `subdirectories` is how many of the
 // directory's children that are directories came.
-void note_entry_change(InodeRecord& directory, int entries, int subdirectories,
-                       std::int64_t now_ns);
+void note_entry_change(InodeRecord& directory, int entries, int subdirectories, Timestamp now);
 
 // What a write by somebody without privilege does: no setuid, and no setgid if the group may
 // execute (else the bit means mandatory locking of old, and stays). True if it had any.
@@ -56,12 +55,12 @@ bool clear_setid(InodeRecord& inode);
 
 // The rule of relatime: atime is worth writing if it is not newer than mtime or ctime, or is a
 // day old.
-bool atime_is_due(const InodeRecord& inode, std::int64_t now_ns);
+bool atime_is_due(const InodeRecord& inode, Timestamp now);
 
 // invalid, is_a_directory, file_too_large: whether the change can be made to this inode.
 Result<Done> check_change(const InodeRecord& inode, const AttributeChange& change);
 // Everything of `change` but the blocks that a smaller size frees. check_change() said yes.
-void apply_change(InodeRecord& inode, const AttributeChange& change, std::int64_t now_ns);
+void apply_change(InodeRecord& inode, const AttributeChange& change, Timestamp now);
 
 // The end of a range of file bytes; file_too_large beyond kFileBytesMost.
 Result<std::uint64_t> range_end(std::uint64_t offset, std::uint64_t length);

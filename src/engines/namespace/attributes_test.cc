@@ -5,7 +5,8 @@
 namespace weft::posix {
 namespace {
 
-constexpr std::int64_t kNow = 1'000'000 * kSecond;
+constexpr Timestamp kNow{1'000'000, 0};
+constexpr Timestamp kLater{1'000'000, 1};
 
 InodeRecord regular(std::uint32_t permissions) {
     InodeRecord inode;
@@ -54,11 +55,12 @@ TEST(Attributes, ChownDropsSetidOfFilesButNotOfDirectories) {
     apply_change(file, change, kNow);
     EXPECT_EQ(file.mode, kRegular | 0755U);
     EXPECT_EQ(file.uid, 9U);
-    EXPECT_EQ(file.ctime_ns, kNow);
-    InodeRecord directory = make_root(0);
-    directory.mode |= kSetgid;
+    EXPECT_EQ(file.ctime, kNow);
+    InodeRecord directory = make_root({});
+    directory.mode |= kSetgid | kSetuid;
+    change.clear_setid = true;
     apply_change(directory, change, kNow);
-    EXPECT_NE(directory.mode & kSetgid, 0U);
+    EXPECT_EQ(directory.mode & (kSetgid | kSetuid), kSetgid | kSetuid);
 }
 
 TEST(Attributes, ANewSizeSetsMtimeUnlessOneIsGiven) {
@@ -66,18 +68,27 @@ TEST(Attributes, ANewSizeSetsMtimeUnlessOneIsGiven) {
     AttributeChange change;
     change.size = 10;
     apply_change(file, change, kNow);
-    EXPECT_EQ(file.mtime_ns, kNow);
-    change.mtime_ns = 5;
-    apply_change(file, change, kNow + 1);
-    EXPECT_EQ(file.mtime_ns, 5);
-    EXPECT_EQ(file.ctime_ns, kNow + 1);
+    EXPECT_EQ(file.mtime, kNow);
+    change.mtime = Timestamp{5, 0};
+    apply_change(file, change, kLater);
+    EXPECT_EQ(file.mtime, (Timestamp{5, 0}));
+    EXPECT_EQ(file.ctime, kLater);
     EXPECT_EQ(file.version, 2U);
+}
+
+TEST(Attributes, RefusesTimesThatCannotBe) {
+    AttributeChange change;
+    change.atime = kTimeNow;
+    change.mtime = Timestamp{INT64_MIN, 999'999'999};
+    EXPECT_TRUE(check_change(regular(0644), change).ok());
+    change.ctime = Timestamp{0, 1'000'000'000};
+    EXPECT_EQ(check_change(regular(0644), change).code(), Code::invalid);
 }
 
 TEST(Attributes, RefusesSizesThatCannotBe) {
     AttributeChange change;
     change.size = 1;
-    EXPECT_EQ(check_change(make_root(0), change).code(), Code::is_a_directory);
+    EXPECT_EQ(check_change(make_root({}), change).code(), Code::is_a_directory);
     InodeRecord fifo;
     fifo.mode = kFifo;
     EXPECT_EQ(check_change(fifo, change).code(), Code::invalid);
@@ -90,23 +101,23 @@ TEST(Attributes, RefusesSizesThatCannotBe) {
 
 TEST(Attributes, AtimeIsDueAfterAChangeOrADay) {
     InodeRecord inode;
-    inode.mtime_ns = inode.ctime_ns = 100;
-    inode.atime_ns = 100;
-    EXPECT_TRUE(atime_is_due(inode, 200));
-    inode.atime_ns = 101;
-    EXPECT_FALSE(atime_is_due(inode, 200));
-    EXPECT_TRUE(atime_is_due(inode, 101 + std::int64_t{86400} * kSecond));
+    inode.mtime = inode.ctime = {100, 0};
+    inode.atime = {100, 0};
+    EXPECT_TRUE(atime_is_due(inode, {200, 0}));
+    inode.atime = {100, 1};
+    EXPECT_FALSE(atime_is_due(inode, {200, 0}));
+    EXPECT_TRUE(atime_is_due(inode, {100 + 86400, 1}));
 }
 
 TEST(Attributes, EntriesCountInADirectorysSizeAndSubdirectoriesInItsLinks) {
-    InodeRecord directory = make_root(0);
+    InodeRecord directory = make_root({});
     note_entry_change(directory, 1, 1, kNow);
     EXPECT_EQ(directory.size, 1U);
     EXPECT_EQ(directory.nlink, 3U);
-    note_entry_change(directory, -1, -1, kNow + 1);
+    note_entry_change(directory, -1, -1, kLater);
     EXPECT_EQ(directory.size, 0U);
     EXPECT_EQ(directory.nlink, 2U);
-    EXPECT_EQ(directory.mtime_ns, kNow + 1);
+    EXPECT_EQ(directory.mtime, kLater);
 }
 
 }  // namespace

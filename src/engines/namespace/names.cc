@@ -1,6 +1,7 @@
 #include "engines/namespace/names.h"
 
-#include <algorithm>
+#include "engines/namespace/acl.h"
+
 #include <array>
 
 namespace weft::posix {
@@ -20,13 +21,14 @@ Result<Done> check_entry_name(std::string_view name) {
 }
 
 Result<Done> check_xattr_name(std::string_view name) {
-    constexpr std::array<std::string_view, 4> kSpaces{"user.", "trusted.", "security.", "system."};
+    constexpr std::array<std::string_view, 3> kSpaces{"user.", "trusted.", "security."};
     if (name.size() > kXattrNameBytesMost) return Error{Code::range_too_small, "xattr.name"};
     if (name.find('\0') != std::string_view::npos) return Error{Code::invalid, "xattr.name"};
-    auto in_space = [name](std::string_view space) {
-        return name.starts_with(space) && name.size() > space.size();
-    };
-    if (std::any_of(kSpaces.begin(), kSpaces.end(), in_space)) return Done{};
+    if (name == kAccessAclName || name == kDefaultAclName) return Done{};
+    for (std::string_view space : kSpaces) {
+        if (name == space) return Error{Code::invalid, "xattr.name"};
+        if (name.starts_with(space)) return Done{};
+    }
     return Error{Code::not_supported, "xattr.name"};
 }
 

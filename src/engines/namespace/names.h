@@ -16,8 +16,8 @@ inline constexpr std::size_t kXattrValueBytesMost = 64 * 1024;
 Result<Done> check_name(std::string_view name);
 // One that may be made, removed or renamed: not "." nor "..", which are invalid.
 Result<Done> check_entry_name(std::string_view name);
-// not_supported (no namespace that we know), range_too_small (as Linux says of long names),
-// invalid.
+// not_supported (no namespace that we know, and in "system." all but the ACLs),
+// range_too_small (as Linux says of long names), invalid (a namespace alone).
 Result<Done> check_xattr_name(std::string_view name);
 
 }  // namespace weft::posix

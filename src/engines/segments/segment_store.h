@@ -109,6 +109,8 @@ public:
 
     // Blocks of data that fit into what is free now, at the present scheme.
     std::uint64_t free_blocks() const;
+    // Blocks of data that fit into the open segment of the stream, which are not free any more.
+    std::uint64_t open_blocks(StreamKind stream) const;
     const SegmentCounters& counters() const;
 
 private:

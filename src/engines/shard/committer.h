@@ -24,8 +24,6 @@ public:
     // Ends when the record, all before it and every stripe written before this call survive
     // loss of power.
     virtual Task<Done> flushed(Lsn lsn) = 0;
-    // Nanoseconds since 1970, for timestamps; never goes back within a process.
-    virtual std::int64_t wall_now() = 0;
 };
 
 }  // namespace weft

@@ -15,6 +15,18 @@ bool take_flag(ByteReader& reader, bool& flag) {
     return value <= 1;
 }
 
+void put_time(ByteWriter& writer, Timestamp time) {
+    CHECK(is_valid(time));
+    writer.number(time.seconds);
+    writer.number(time.nanoseconds);
+}
+
+bool take_time(ByteReader& reader, Timestamp& time) {
+    time.seconds = reader.number<std::int64_t>();
+    time.nanoseconds = reader.number<std::uint32_t>();
+    return is_valid(time);
+}
+
 bool take_crcs(ByteReader& reader, ExtentRecord& record) {
     if (record.count > kExtentBlocksMost) return false;
     record.crcs.resize(record.count);
@@ -34,10 +46,10 @@ std::string encode(const InodeRecord& record) {
     writer.number(record.nlink);
     writer.number(record.size);
     writer.number(record.blocks);
-    writer.number(record.atime_ns);
-    writer.number(record.mtime_ns);
-    writer.number(record.ctime_ns);
-    writer.number(record.btime_ns);
+    put_time(writer, record.atime);
+    put_time(writer, record.mtime);
+    put_time(writer, record.ctime);
+    put_time(writer, record.btime);
     writer.number(record.rdev);
     writer.number(record.generation);
     writer.number(record.version);
@@ -56,10 +68,9 @@ std::optional<InodeRecord> decode_inode(std::string_view value) {
     record.nlink = reader.number<std::uint32_t>();
     record.size = reader.number<std::uint64_t>();
     record.blocks = reader.number<std::uint64_t>();
-    record.atime_ns = reader.number<std::int64_t>();
-    record.mtime_ns = reader.number<std::int64_t>();
-    record.ctime_ns = reader.number<std::int64_t>();
-    record.btime_ns = reader.number<std::int64_t>();
+    for (Timestamp* time : {&record.atime, &record.mtime, &record.ctime, &record.btime}) {
+        if (!take_time(reader, *time)) return std::nullopt;
+    }
     record.rdev = reader.number<std::uint64_t>();
     record.generation = reader.number<std::uint64_t>();
     record.version = reader.number<std::uint64_t>();

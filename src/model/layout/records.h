@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model/layout/block_address.h"
+#include "model/layout/timestamp.h"
 
 #include <cstdint>
 #include <optional>
@@ -18,12 +19,12 @@ struct InodeRecord {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
     std::uint32_t nlink = 0;
-    std::uint64_t size = 0;     // Of a directory: its number of entries.
-    std::uint64_t blocks = 0;   // 4 KiB blocks that hold data or are reserved.
-    std::int64_t atime_ns = 0;  // Since 1970 UTC.
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;
-    std::int64_t btime_ns = 0;
+    std::uint64_t size = 0;    // Of a directory: its number of entries.
+    std::uint64_t blocks = 0;  // 4 KiB blocks that hold data or are reserved.
+    Timestamp atime;
+    Timestamp mtime;
+    Timestamp ctime;
+    Timestamp btime;
     std::uint64_t rdev = 0;
     std::uint64_t generation = 0;
     std::uint64_t version = 0;  // Rises with every change of the inode or its content.

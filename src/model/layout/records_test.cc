@@ -26,10 +26,10 @@ InodeRecord some_inode() {
     record.nlink = 3;
     record.size = 4;
     record.blocks = 5;
-    record.atime_ns = -6;
-    record.mtime_ns = 7;
-    record.ctime_ns = 8;
-    record.btime_ns = 9;
+    record.atime = {-6, 999'999'999};
+    record.mtime = {10'000'000'000, 7};
+    record.ctime = {8, 0};
+    record.btime = {9, 1};
     record.rdev = 10;
     record.generation = 11;
     record.version = 12;
@@ -80,7 +80,8 @@ TEST(Records, HaveTheBytesOfTheFormat) {
     EXPECT_EQ(hex(encode(some_inode())),
               "01ffa10000010000000200000003000000"
               "04000000000000000500000000000000"
-              "faffffffffffffff070000000000000008000000000000000900000000000000"
+              "faffffffffffffffffc99a3b00e40b5402000000070000000800000000000000"
+              "00000000090000000000000001000000"
               "0a000000000000000b000000000000000c000000000000000d00000000000000"
               "02000000746f");
 }

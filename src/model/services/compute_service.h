@@ -54,12 +54,12 @@ struct AttributeChange {
     std::optional<std::uint32_t> uid;
     std::optional<std::uint32_t> gid;
     std::optional<std::uint64_t> size;
-    std::optional<std::int64_t> atime_ns;  // Wall clock of the server if kTimeNow.
-    std::optional<std::int64_t> mtime_ns;
-    std::optional<std::int64_t> ctime_ns;
+    std::optional<Timestamp> atime;  // Wall clock of the server if kTimeNow.
+    std::optional<Timestamp> mtime;
+    std::optional<Timestamp> ctime;
     bool clear_setid = false;  // Drop setuid, and setgid if group-executable.
 };
-inline constexpr std::int64_t kTimeNow = INT64_MIN;
+inline constexpr Timestamp kTimeNow{0, UINT32_MAX};  // No moment has so many nanoseconds.
 
 struct DirectoryItem {
     std::string name;
@@ -161,7 +161,8 @@ public:
     // Everything acked before of this file survives loss of power.
     virtual Task<Done> fsync(Caller caller, FileId file) = 0;
     virtual Task<Done> sync(Caller caller, FilesystemId filesystem) = 0;
-    // out_of_space, not_supported.
+    // out_of_space, not_supported. Like copy_range, drops setid as write with `clear_setid` does
+    // unless root asks: the kernel does not say whether it should.
     virtual Task<Node> fallocate(Caller caller, FileId file, std::uint64_t offset,
                                  std::uint64_t length, FallocateFlags flags) = 0;
     // Shares blocks where it can. Returns the bytes copied.

@@ -42,6 +42,10 @@ template <Is<FileId> T>
 auto fields(T& v) {
     return std::tie(v.filesystem, v.inode);
 }
+template <Is<Timestamp> T>
+auto fields(T& v) {
+    return std::tie(v.seconds, v.nanoseconds);
+}
 template <Is<NewNode> T>
 auto fields(T& v) {
     return std::tie(v.mode, v.umask, v.uid, v.gid, v.rdev, v.symlink);
@@ -56,8 +60,7 @@ auto fields(T& v) {
 }
 template <Is<AttributeChange> T>
 auto fields(T& v) {
-    return std::tie(v.mode, v.uid, v.gid, v.size, v.atime_ns, v.mtime_ns, v.ctime_ns,
-                    v.clear_setid);
+    return std::tie(v.mode, v.uid, v.gid, v.size, v.atime, v.mtime, v.ctime, v.clear_setid);
 }
 template <Is<DirectoryItem> T>
 auto fields(T& v) {

@@ -34,14 +34,14 @@ TEST(Fields, AttributeChangeComesBackAsItWas) {
     AttributeChange change;
     change.mode = 0644;
     change.size = 1ULL << 62;
-    change.mtime_ns = kTimeNow;
+    change.mtime = kTimeNow;
     change.clear_setid = true;
     AttributeChange back;
     ASSERT_TRUE(unpack(pack(change), back));
     EXPECT_EQ(back.mode, change.mode);
     EXPECT_EQ(back.uid, std::nullopt);
     EXPECT_EQ(back.size, change.size);
-    EXPECT_EQ(back.mtime_ns, change.mtime_ns);
+    EXPECT_EQ(back.mtime, change.mtime);
     EXPECT_TRUE(back.clear_setid);
 }
 

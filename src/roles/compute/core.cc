@@ -26,9 +26,9 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
 
 Core::~Core() = default;
 
-std::int64_t Core::wall_now() {
+Timestamp Core::timestamp() {
     last_wall = std::max(last_wall, reactor.wall_now());
-    return last_wall;
+    return timestamp_of(last_wall);
 }
 
 Lsn Core::commit(Transaction transaction) {

@@ -80,7 +80,8 @@ public:
     Task<Done> admit() override;
     Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
     Task<Done> flushed(Lsn lsn) override { return journal.flushed(lsn); }
-    std::int64_t wall_now() override;
+    // Never goes back.
+    Timestamp timestamp();
     // committed(), without a task where there is nothing to wait for.
     bool is_settled(Lsn lsn) const { return lsn <= journal.last_committed(); }
     Task<Done> settled(Lsn lsn);
@@ -106,6 +107,9 @@ public:
     Task<InodePin> pin_regular(FileId file);
     // The entry's record; empty if there is no such name.
     Task<std::optional<EntryRecord>> find_entry(FileId directory, std::string name);
+    // Somebody read it: atime, in memory now and in the index later, so that no read waits for the
+    // journal.
+    void note_access(Inode& inode);
     // What `session` is told of an inode: its attributes as they are now, and a read lease if
     // one can be given.
     Node look(SessionId session, InodePin inode);
@@ -146,6 +150,7 @@ public:
     std::uint64_t physical_blocks() const;
     std::uint64_t staged_blocks() const;
     std::uint64_t reclaimable_blocks() const;
+    std::uint64_t open_blocks() const;
     std::uint64_t coming_blocks() const;
     std::uint64_t cleaning_starts_below() const;
     FilesystemUsage usage_of(FilesystemId filesystem) const;

@@ -53,11 +53,18 @@ Task<InodePin> Core::pin(FileId file) {
 }
 
 Task<InodePin> Core::pin_directory(FileId file) {
-    InodePin inode = co_await or_return(co_await pin(file));
+    auto found = co_await pin(file);
+    // A program may well stand in a directory that is gone: nothing has a name in there.
+    bool removed = found.code() == Code::stale && serves(*this, file);
+    if (removed) co_return Error{Code::not_found, "compute.directory"};
+    InodePin inode = co_await or_return(std::move(found));
     if (!posix::is_directory(inode->record)) {
         co_return Error{Code::not_a_directory, "compute.directory"};
     }
-    co_return inode;
+    bool only_open = inode->record.nlink == 0;
+    if (!only_open) co_return inode;
+    co_await or_return(co_await settled(inode->changed));
+    co_return Error{Code::not_found, "compute.directory"};
 }
 
 Task<InodePin> Core::pin_regular(FileId file) {
@@ -74,6 +81,13 @@ Task<std::optional<EntryRecord>> Core::find_entry(FileId directory, std::string 
     auto entry = decode_entry(value.value());
     if (!entry.has_value()) co_return Error{Code::corrupt, "compute.entry"};
     co_return entry;
+}
+
+void Core::note_access(Inode& inode) {
+    Timestamp now = timestamp();
+    if (!posix::atime_is_due(inode.record, now)) return;
+    inode.record.atime = now;
+    if (!std::exchange(inode.atime_unsaved, true)) ++atimes_unsaved;
 }
 
 Node Core::look(SessionId session, InodePin inode) {

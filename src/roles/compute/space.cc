@@ -86,7 +86,7 @@ FilesystemUsage Core::usage_of(FilesystemId id) const {
     auto used = static_cast<std::uint64_t>(std::max<std::int64_t>(filesystem.used_blocks, 0));
     std::uint64_t promised =
         filesystem.capacity_blocks > used ? filesystem.capacity_blocks - used : 0;
-    std::uint64_t physical = physical_free_blocks() + reclaimable_blocks();
+    std::uint64_t physical = physical_free_blocks() + reclaimable_blocks() + open_blocks();
     std::uint64_t staged = staged_blocks();
     physical = physical > staged ? physical - staged : 0;
     usage.capacity_blocks = filesystem.capacity_blocks;
@@ -94,6 +94,13 @@ FilesystemUsage Core::usage_of(FilesystemId id) const {
     usage.free_blocks = std::min(promised, physical);
     usage.inodes = static_cast<std::uint64_t>(std::max<std::int64_t>(filesystem.inodes, 0));
     return usage;
+}
+
+// Where new data goes next: what is written there takes room, as programs see it, at once.
+std::uint64_t Core::open_blocks() const {
+    std::uint64_t open = 0;
+    for (const auto& [id, shard] : shards) open += shard->segments.open_blocks(StreamKind::hot);
+    return open;
 }
 
 // Dead blocks of closed segments.

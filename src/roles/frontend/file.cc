@@ -24,10 +24,19 @@ void File::overlay(InodeRecord& record) const {
     }
     record.size = size;
     record.blocks += divide_up(dirty.data_bytes(), kBlockBytes);
-    record.mtime_ns = mtime_ns;
-    record.ctime_ns = std::max(record.ctime_ns, ctime_ns);
-    record.atime_ns = atime_ns.value_or(record.atime_ns);
+    record.mtime = mtime;
+    record.ctime = std::max(record.ctime, ctime);
+    record.atime = atime.value_or(record.atime);
     if (mode) record.mode = (record.mode & ~kPermissionBits) | *mode;
+}
+
+std::vector<std::uint64_t> File::take_lock_owners(std::uint64_t handle) {
+    std::vector<std::uint64_t> taken;
+    for (auto& [owner, through] : lock_owners) {
+        if (through.erase(handle) > 0 && through.empty()) taken.push_back(owner);
+    }
+    for (std::uint64_t owner : taken) lock_owners.erase(owner);
+    return taken;
 }
 
 FilePtr FileTable::find(InodeId inode) const {

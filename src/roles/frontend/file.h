@@ -75,10 +75,10 @@ struct File : ListNode {
 
     // Meant only while ahead(), but `size` always under the write lease.
     std::uint64_t size = 0;
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;
+    Timestamp mtime;
+    Timestamp ctime;
     // Set by a program, still to be told.
-    std::optional<std::int64_t> atime_ns;
+    std::optional<Timestamp> atime;
     std::optional<std::uint32_t> mode;  // Permission bits.
     // Those, or mtime and ctime that were set or shown, have to be stored.
     bool store_attributes = false;
@@ -88,14 +88,18 @@ struct File : ListNode {
     bool lost_locks = false;
 
     DeferredErrors errors;
-    std::set<std::uint64_t> lock_owners;  // Who may hold byte-range locks.
+    // Who may hold byte-range locks, and through which open files. The kernel tells of the close
+    // of a process's descriptor, but not that locks of an open file (F_OFD_SETLK) end with it.
+    std::map<std::uint64_t, std::set<std::uint64_t>> lock_owners;
 
-    bool attributes_set() const { return atime_ns || mode; }
+    bool attributes_set() const { return atime || mode; }
     bool ahead() const { return !dirty.empty() || !in_flight.empty(); }
 
     // Takes what compute said, unless it is older than what is known. Raises the lease to
     // `granted`, never lowers it: that is for recalls, and for open().
     void learn(const Node& node, LeaseMode granted, std::uint64_t namespace_changes);
+    // The owners of locks that no open file but `handle` was used for; they are forgotten.
+    std::vector<std::uint64_t> take_lock_owners(std::uint64_t handle);
     // `record` as programs must see it.
     void overlay(InodeRecord& record) const;
 };

@@ -138,6 +138,7 @@ private:
     Task<Done> tell_mode(Exchange* x, std::string_view name);
     Task<Done> clear_setgid(Exchange* x);
     void attributes_changed(InodeId inode);
+    void forget_access_time(InodeId inode);
     // Pages that no lease covers may not stay: they go once this request has been answered.
     void drop_pages_later(InodeId inode, std::uint64_t offset, std::uint64_t length);
 

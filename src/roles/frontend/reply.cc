@@ -14,26 +14,9 @@ namespace {
 
 constexpr std::uint32_t kStatBlocksPerBlock = kBlockBytes / 512;
 
-struct Time {
-    std::uint64_t seconds;
-    std::uint32_t nanoseconds;
-};
-
-// Rounds towards the past, so that times before 1970 have a positive part below a second.
-Time time_of(std::int64_t ns) {
-    std::int64_t seconds = ns / kSecond;
-    std::int64_t rest = ns % kSecond;
-    if (rest < 0) {
-        rest += kSecond;
-        --seconds;
-    }
-    return {static_cast<std::uint64_t>(seconds), static_cast<std::uint32_t>(rest)};
-}
-
-StatxTime statx_time_of(std::int64_t ns) {
-    Time time = time_of(ns);
+StatxTime statx_time_of(Timestamp time) {
     StatxTime out;
-    out.seconds = static_cast<std::int64_t>(time.seconds);
+    out.seconds = time.seconds;
     out.nanoseconds = time.nanoseconds;
     return out;
 }
@@ -64,19 +47,16 @@ std::string notification(std::int32_t code, ConstBytes fixed, std::string_view t
 
 fuse_attr attributes_of(const Node& node) {
     const InodeRecord& record = node.attributes;
-    Time atime = time_of(record.atime_ns);
-    Time mtime = time_of(record.mtime_ns);
-    Time ctime = time_of(record.ctime_ns);
     fuse_attr out{};
     out.ino = node.inode.value;
     out.size = record.size;
     out.blocks = record.blocks * kStatBlocksPerBlock;
-    out.atime = atime.seconds;
-    out.mtime = mtime.seconds;
-    out.ctime = ctime.seconds;
-    out.atimensec = atime.nanoseconds;
-    out.mtimensec = mtime.nanoseconds;
-    out.ctimensec = ctime.nanoseconds;
+    out.atime = static_cast<std::uint64_t>(record.atime.seconds);
+    out.mtime = static_cast<std::uint64_t>(record.mtime.seconds);
+    out.ctime = static_cast<std::uint64_t>(record.ctime.seconds);
+    out.atimensec = record.atime.nanoseconds;
+    out.mtimensec = record.mtime.nanoseconds;
+    out.ctimensec = record.ctime.nanoseconds;
     out.mode = record.mode;
     out.nlink = record.nlink;
     out.uid = record.uid;
@@ -128,10 +108,10 @@ StatxOut statx_reply(const Node& node, Nanos validity) {
     out.ino = node.inode.value;
     out.size = record.size;
     out.blocks = record.blocks * kStatBlocksPerBlock;
-    out.atime = statx_time_of(record.atime_ns);
-    out.btime = statx_time_of(record.btime_ns);
-    out.ctime = statx_time_of(record.ctime_ns);
-    out.mtime = statx_time_of(record.mtime_ns);
+    out.atime = statx_time_of(record.atime);
+    out.btime = statx_time_of(record.btime);
+    out.ctime = statx_time_of(record.ctime);
+    out.mtime = statx_time_of(record.mtime);
     std::uint32_t device = device_of(record);
     out.rdev_major = (device & 0xfff00) >> 8;
     out.rdev_minor = (device & 0xff) | ((device >> 12) & 0xfff00);

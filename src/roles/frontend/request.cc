@@ -252,7 +252,7 @@ Result<Operation> decode_namespace(std::uint32_t opcode, Body body) {
         case FUSE_READDIRPLUS:
             return decode_read_directory(body, true);
         case FUSE_RELEASEDIR:
-            return checked(body, ReleaseDirectory{});
+            return checked(body, ReleaseDirectory{body.fixed<fuse_release_in>().fh});
         case FUSE_FSYNCDIR:
             return checked(body, SyncDirectory{});
         default:

@@ -100,7 +100,9 @@ struct ReadDirectory {
     std::uint32_t size;  // At most kFusePayloadMost.
     bool plus;
 };
-struct ReleaseDirectory {};
+struct ReleaseDirectory {
+    std::uint64_t handle;
+};
 struct SyncDirectory {};
 struct StatFilesystem {};
 struct SyncFilesystem {};

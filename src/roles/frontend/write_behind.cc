@@ -76,7 +76,7 @@ void WriteBehind::write(const FilePtr& file, std::uint64_t offset, ConstBytes da
     });
     space_.promise(data.size());
     file->size = std::max(file->size, end);
-    file->mtime_ns = file->ctime_ns = reactor_.wall_now();
+    file->mtime = file->ctime = timestamp_of(reactor_.wall_now());
     // Nobody has seen this time yet: compute's own, when the bytes arrive, is as good.
     file->store_attributes = file->attributes_set();
     ++counters_.writes_deferred;
@@ -162,9 +162,9 @@ Task<Done> WriteBehind::send_attributes(FilePtr file, std::uint64_t number) {
         one.to = UINT64_MAX;
     }
     AttributeChange change;
-    change.mtime_ns = file->mtime_ns;
-    change.ctime_ns = file->ctime_ns;
-    change.atime_ns = file->atime_ns;
+    change.mtime = file->mtime;
+    change.ctime = file->ctime;
+    change.atime = file->atime;
     change.mode = file->mode;
     file->store_attributes = false;
 
@@ -183,7 +183,7 @@ Task<Done> WriteBehind::send_attributes(FilePtr file, std::uint64_t number) {
     }
     // Until here they were shown from the file; what was set meanwhile is sent by the next round.
     if (!file->store_attributes) {
-        file->atime_ns.reset();
+        file->atime.reset();
         file->mode.reset();
     }
     co_return Done{};

@@ -82,8 +82,9 @@ TEST(WriteBehind, UnpackingASmallFileCostsFourCalls) {
     EXPECT_EQ(mount.compute.count("setattr"), 1U);
     EXPECT_EQ(mount.compute.count("release"), 1U);
     EXPECT_EQ(mount.compute.calls().size(), 5U);  // And usage.
-    EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).mtime_ns, 1'000'000'000 * kSecond);
-    EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).atime_ns, 1'000'000'000 * kSecond);
+    constexpr Timestamp kThen{1'000'000'000, 0};
+    EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).mtime, kThen);
+    EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).atime, kThen);
     EXPECT_EQ(mount.compute.attributes(InodeId{file.inode}).mode & 07777U, 0755U);
 }
 
@@ -145,7 +146,8 @@ TEST(WriteBehind, ATimeThatWasSeenStays) {
     mount.release(file);
     mount.pass(5 * kSecond);
     const auto& stored = mount.compute.attributes(InodeId{file.inode});
-    EXPECT_EQ(stored.mtime_ns, static_cast<std::int64_t>(seen.mtime) * kSecond + seen.mtimensec);
+    Timestamp shown{static_cast<std::int64_t>(seen.mtime), seen.mtimensec};
+    EXPECT_EQ(stored.mtime, shown);
     EXPECT_EQ(mount.lookup(1, "f").attr.mtime, seen.mtime);
 }
 

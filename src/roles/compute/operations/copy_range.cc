@@ -35,8 +35,12 @@ Result<Done> check(const CopyPlan& plan) {
 // region on both sides and is committed by itself.
 class Copy {
 public:
-    Copy(Core* core, InodePin from, InodePin to, CopyPlan plan)
-        : core_(core), from_(std::move(from)), to_(std::move(to)), plan_(plan) {}
+    Copy(Core* core, InodePin from, InodePin to, CopyPlan plan, bool clear_setid)
+        : core_(core),
+          from_(std::move(from)),
+          to_(std::move(to)),
+          plan_(plan),
+          clear_setid_(clear_setid) {}
 
     // Bytes copied; fewer than asked at the end of the source, or where an error came later.
     Task<std::uint64_t> run();
@@ -51,6 +55,7 @@ private:
     InodePin from_;
     InodePin to_;
     CopyPlan plan_;  // Of what is left.
+    bool clear_setid_;
 };
 
 std::uint64_t Copy::piece_bytes() const {
@@ -92,7 +97,8 @@ Task<Done> Copy::copy_piece(std::uint64_t length) {
     prepared.move_into(change);
     InodeRecord& record = change.edit(to_);
     record.size = std::max(record.size, plan_.to_offset + length);
-    posix::note_content_change(record, core_->wall_now());
+    posix::note_content_change(record, core_->timestamp());
+    if (clear_setid_) (void)posix::clear_setid(record);
     (void)change.commit();
     prepared.unlock();
     co_return co_await core_->admit();
@@ -145,8 +151,9 @@ Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
     std::uint64_t size = from->record.size;
     if (plan.from_offset >= size) co_return std::uint64_t{0};
     plan.length = std::min(plan.length, size - plan.from_offset);
-    Copy copying(core, from, to, plan);
+    Copy copying(core, from, to, plan, caller.uid != 0);
     std::uint64_t copied = co_await or_return(co_await copying.run());
+    core->note_access(*from);
     locks.clear();
     co_await or_return(co_await core->settled(to->changed));
     co_return copied;

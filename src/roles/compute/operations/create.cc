@@ -78,7 +78,7 @@ InodePin add_inode(Core* core, Change& change, const Creation& asked, InodePin d
     }
     FileId file{asked.directory.filesystem, core->shard(where).take_inode(change.on(where))};
     InodeRecord record = posix::make_node(directory->record, asked.directory.inode, asked.what,
-                                          inherited.permissions, core->wall_now());
+                                          inherited.permissions, core->timestamp());
     if (asked.name.empty()) record.nlink = 0;
     change.charge(file.filesystem, where, 0, 1);
     if (!inherited.access.empty()) {
@@ -138,7 +138,7 @@ Task<Opened> create_node(Core* core, Creation asked) {
     EntryRecord entry{inode->id.inode, asked.what.mode & posix::kTypeMask};
     change.at(asked.directory).put(keys::entry(asked.directory, hash, asked.name), encode(entry));
     int subdirectories = entry.type == posix::kDirectory ? 1 : 0;
-    posix::note_entry_change(change.edit(directory), 1, subdirectories, core->wall_now());
+    posix::note_entry_change(change.edit(directory), 1, subdirectories, core->timestamp());
     (void)change.commit();
     lock.reset();
     co_return co_await finish(core, std::move(asked), std::move(inode));

@@ -110,7 +110,8 @@ Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset
     Change change(*core);
     InodeRecord& record = change.edit(inode);
     if (!flags.keep_size) record.size = std::max(record.size, end);
-    posix::note_content_change(record, core->wall_now());
+    posix::note_content_change(record, core->timestamp());
+    if (caller.uid != 0) (void)posix::clear_setid(record);
     Lsn lsn = change.commit();
     Node node = core->look(caller.session, inode);
     lock.reset();

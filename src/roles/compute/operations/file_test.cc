@@ -192,16 +192,16 @@ TEST_F(File, AtimeFollowsTheRuleOfRelatime) {
     wait(kSecond);
     EXPECT_EQ(write(file, 0, "x"), Code::ok);
     wait(kSecond);
-    std::int64_t before = attributes(file).atime_ns;
+    Timestamp before = attributes(file).atime;
     EXPECT_EQ(read(file, 0, 1), "x");
-    std::int64_t after = attributes(file).atime_ns;
+    Timestamp after = attributes(file).atime;
     EXPECT_GT(after, before);
     wait(kSecond);
     EXPECT_EQ(read(file, 0, 1), "x");
-    EXPECT_EQ(attributes(file).atime_ns, after);
+    EXPECT_EQ(attributes(file).atime, after);
     wait(10 * kSecond);
     crash();
-    EXPECT_EQ(attributes(file).atime_ns, after);
+    EXPECT_EQ(attributes(file).atime, after);
 }
 
 TEST_F(File, FsyncedBytesSurviveLossOfPower) {

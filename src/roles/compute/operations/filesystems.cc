@@ -82,7 +82,7 @@ Task<Done> make_filesystem(Core* core, FilesystemId id) {
     Filesystem& filesystem = core->filesystems[id];
     if (!inode->exists) {
         Change change(*core);
-        change.edit(inode) = posix::make_root(core->wall_now());
+        change.edit(inode) = posix::make_root(core->timestamp());
         change.charge(id, shard_of(kRootInode), 0, 1);
         Lsn lsn = change.commit();
         co_await or_return(co_await core->flushed(lsn));

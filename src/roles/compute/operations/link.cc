@@ -52,10 +52,10 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     Change change(*core);
     InodeRecord& record = change.edit(inode);
     if (record.nlink++ == 0) change.at(file).erase(keys::orphan(file));
-    posix::note_attribute_change(record, core->wall_now());
+    posix::note_attribute_change(record, core->timestamp());
     EntryRecord entry{file.inode, record.mode & posix::kTypeMask};
     change.at(directory_id).put(keys::entry(directory_id, hash, name), encode(entry));
-    posix::note_entry_change(change.edit(directory), 1, 0, core->wall_now());
+    posix::note_entry_change(change.edit(directory), 1, 0, core->timestamp());
     Lsn lsn = change.commit();
     inode->unnamed = false;
     inode_lock.reset();

@@ -68,6 +68,7 @@ Task<std::string> ComputeRole::readlink(Caller caller, FileId file) {
     InodePin inode = co_await or_return(co_await core_->pin(file));
     bool is_symlink = (inode->record.mode & posix::kTypeMask) == posix::kSymlink;
     if (!is_symlink) co_return Error{Code::invalid, "readlink"};
+    core_->note_access(*inode);
     std::string target = inode->record.symlink;
     co_await or_return(co_await core_->settled(inode->changed));
     co_return target;

@@ -31,14 +31,6 @@ Task<Done> read_regions(Core* core, FileId file, std::uint64_t offset, Bytes int
     co_return Done{};
 }
 
-// In memory now, in the index later: a read must not wait for the journal.
-void note_access(Core& core, Inode& inode) {
-    std::int64_t now = core.wall_now();
-    if (!posix::atime_is_due(inode.record, now)) return;
-    inode.record.atime_ns = now;
-    if (!std::exchange(inode.atime_unsaved, true)) ++core.atimes_unsaved;
-}
-
 Task<ReadReply> read_file(Core* core, Caller caller, FileId file, std::uint64_t offset,
                           Bytes into) {
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
@@ -51,7 +43,7 @@ Task<ReadReply> read_file(Core* core, Caller caller, FileId file, std::uint64_t 
     if (reply.count > 0) {
         Bytes part = into.first(reply.count);
         co_await or_return(co_await read_regions(core, file, offset, part));
-        note_access(*core, *inode);
+        core->note_access(*inode);
     }
     Node node = core->look(caller.session, inode);
     Lsn seen = inode->changed;

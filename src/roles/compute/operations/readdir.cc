@@ -67,6 +67,7 @@ Task<DirectoryPage> read_directory(Core* core, Caller caller, FileId directory_i
     if (cookie > static_cast<std::uint64_t>(INT64_MAX)) co_return Error{Code::invalid, "readdir"};
     DirectoryPage page = co_await or_return(
         co_await list_entries(core, directory, cookie, most_bytes, with_attributes));
+    core->note_access(*directory);
     Lsn seen = directory->changed;
     std::vector<InodePin> pins;
     if (with_attributes) {

@@ -130,11 +130,11 @@ void Rename::put_entry(Change& change, const End& at, const InodePin& inode) {
     change.at(at.directory_id).put(keys::entry(at.directory_id, at.hash, at.name), encode(entry));
     InodeRecord& record = change.edit(inode);
     if (posix::is_directory(record)) record.parent = at.directory_id.inode;
-    posix::note_attribute_change(record, core_->wall_now());
+    posix::note_attribute_change(record, core_->timestamp());
 }
 
 void Rename::move_entry(Change& change, posix::RenamePlan plan) {
-    std::int64_t now = core_->wall_now();
+    Timestamp now = core_->timestamp();
     bool replaces = plan == posix::RenamePlan::replace;
     int directory = from.leads_to_directory() ? 1 : 0;
     change.at(from.directory_id).erase(keys::entry(from.directory_id, from.hash, from.name));
@@ -153,7 +153,7 @@ void Rename::move_entry(Change& change, posix::RenamePlan plan) {
 }
 
 void Rename::exchange_entries(Change& change) {
-    std::int64_t now = core_->wall_now();
+    Timestamp now = core_->timestamp();
     int came = (from.leads_to_directory() ? 1 : 0) - (to.leads_to_directory() ? 1 : 0);
     put_entry(change, to, from.inode);
     put_entry(change, from, to.inode);

@@ -30,6 +30,12 @@ Task<filedata::PreparedChange> prepare_tail(Core* core, FileId file, std::uint64
     co_return co_await shard.data.prepare_punch(file, size, block_end - size, false);
 }
 
+// The same size frees as well: what fallocate promised behind the end.
+bool frees_blocks(const InodeRecord& record, std::uint64_t size) {
+    bool behind_end = size == record.size && record.blocks > divide_up(size, kBlockBytes);
+    return size < record.size || behind_end;
+}
+
 // One smaller size, or other attributes with it. The size, and a marker of what is left to
 // free, are committed first; then blocks are freed in bounded steps, all under the inode's
 // exclusive lock, so that nobody extends the file before. A restart finds the marker.
@@ -43,7 +49,7 @@ Task<Lsn> truncate(Core* core, InodePin inode, AttributeChange asked, std::strin
     Change change(*core);
     ShardId tail_shard = core->routing.of(file, size / kRegionBytes);
     InodeRecord& record = change.edit(inode);
-    posix::apply_change(record, asked, core->wall_now());
+    posix::apply_change(record, asked, core->timestamp());
     record.blocks += static_cast<std::uint64_t>(tail.blocks_delta);
     change.on(tail_shard).append(std::move(tail.batch));
     change.charge(file.filesystem, tail_shard, tail.blocks_delta, 0);
@@ -89,11 +95,11 @@ Task<Node> set_attributes(Core* core, Caller caller, FileId file, AttributeChang
     if (data) co_await or_return(co_await core->finish_truncation(inode));
 
     Lsn lsn;
-    if (data && *asked.size < inode->record.size) {
+    if (data && frees_blocks(inode->record, *asked.size)) {
         lsn = co_await or_return(co_await truncate(core, inode, asked, std::move(acl)));
     } else {
         Change change(*core);
-        posix::apply_change(change.edit(inode), asked, core->wall_now());
+        posix::apply_change(change.edit(inode), asked, core->timestamp());
         if (!acl.empty()) change.at(file).put(keys::xattr(file, posix::kAccessAclName), acl);
         lsn = change.commit();
     }

@@ -42,11 +42,12 @@ Task<Done> remove(Core* core, Caller caller, FileId directory_id, std::string na
     co_await or_return(may_remove(inode->record, want_directory));
     Change change(*core);
     change.at(directory_id).erase(keys::entry(directory_id, hash, name));
-    posix::note_entry_change(change.edit(directory), -1, want_directory ? -1 : 0, core->wall_now());
+    posix::note_entry_change(change.edit(directory), -1, want_directory ? -1 : 0,
+                             core->timestamp());
     InodeRecord& record = change.edit(inode);
     CHECK(record.nlink > 0);
     record.nlink = want_directory ? 0 : record.nlink - 1;
-    posix::note_attribute_change(record, core->wall_now());
+    posix::note_attribute_change(record, core->timestamp());
     if (record.nlink == 0) change.at(child).put(keys::orphan(child), std::string());
     Lsn lsn = change.commit();
     core->purge_if_unused(inode);

@@ -54,7 +54,7 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
     prepared.move_into(change);
     InodeRecord& record = change.edit(inode);
     if (!from.empty()) record.size = std::max(record.size, end);
-    if (!from.empty()) posix::note_content_change(record, core->wall_now());
+    if (!from.empty()) posix::note_content_change(record, core->timestamp());
     if (clear_setid) (void)posix::clear_setid(record);
     Lsn lsn = change.commit();
     prepared.unlock();

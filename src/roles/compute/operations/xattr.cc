@@ -68,7 +68,7 @@ Task<Done> set_xattr(Core* core, Caller caller, FileId file, std::string name, s
     Change change(*core);
     InodeRecord& record = change.edit(inode);
     if (effect.permissions.has_value()) record.mode = (record.mode & ~0777U) | *effect.permissions;
-    posix::note_attribute_change(record, core->wall_now());
+    posix::note_attribute_change(record, core->timestamp());
     if (name == posix::kDefaultAclName) inode->default_acl = value;
     if (effect.stored) {
         change.at(file).put(std::move(at), std::move(value));
@@ -91,11 +91,13 @@ Task<Done> remove_xattr(Core* core, Caller caller, FileId file, std::string name
     auto lock = std::make_optional(co_await or_return(co_await core->locks.exclusive(key)));
     std::string at = keys::xattr(file, name);
     auto existing = co_await core->home(file).index.get(at);
-    if (existing.code() == Code::not_found) co_return Error{Code::no_attribute, "removexattr"};
+    bool missing = existing.code() == Code::not_found;
+    if (missing && is_acl(name)) co_return Done{};  // A file without an ACL has the minimal one.
+    if (missing) co_return Error{Code::no_attribute, "removexattr"};
     co_await or_return(std::move(existing));
 
     Change change(*core);
-    posix::note_attribute_change(change.edit(inode), core->wall_now());
+    posix::note_attribute_change(change.edit(inode), core->timestamp());
     change.at(file).erase(std::move(at));
     if (name == posix::kDefaultAclName) inode->default_acl = std::string();
     Lsn lsn = change.commit();

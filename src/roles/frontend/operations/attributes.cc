@@ -7,8 +7,9 @@
 namespace weft::frontend {
 namespace {
 
-std::int64_t nanos_of(std::uint64_t seconds, std::uint32_t nanoseconds) {
-    return static_cast<std::int64_t>(seconds) * kSecond + nanoseconds;
+// The kernel's numbers are those of a timespec: seconds have a sign.
+Timestamp moment_of(std::uint64_t seconds, std::uint32_t nanoseconds) {
+    return {static_cast<std::int64_t>(seconds), nanoseconds};
 }
 
 AttributeChange change_of(const fuse_setattr_in& in) {
@@ -17,11 +18,11 @@ AttributeChange change_of(const fuse_setattr_in& in) {
     if ((in.valid & FATTR_UID) != 0) change.uid = in.uid;
     if ((in.valid & FATTR_GID) != 0) change.gid = in.gid;
     if ((in.valid & FATTR_SIZE) != 0) change.size = in.size;
-    if ((in.valid & FATTR_ATIME) != 0) change.atime_ns = nanos_of(in.atime, in.atimensec);
-    if ((in.valid & FATTR_MTIME) != 0) change.mtime_ns = nanos_of(in.mtime, in.mtimensec);
-    if ((in.valid & FATTR_CTIME) != 0) change.ctime_ns = nanos_of(in.ctime, in.ctimensec);
-    if ((in.valid & FATTR_ATIME_NOW) != 0) change.atime_ns = kTimeNow;
-    if ((in.valid & FATTR_MTIME_NOW) != 0) change.mtime_ns = kTimeNow;
+    if ((in.valid & FATTR_ATIME) != 0) change.atime = moment_of(in.atime, in.atimensec);
+    if ((in.valid & FATTR_MTIME) != 0) change.mtime = moment_of(in.mtime, in.mtimensec);
+    if ((in.valid & FATTR_CTIME) != 0) change.ctime = moment_of(in.ctime, in.ctimensec);
+    if ((in.valid & FATTR_ATIME_NOW) != 0) change.atime = kTimeNow;
+    if ((in.valid & FATTR_MTIME_NOW) != 0) change.mtime = kTimeNow;
     // A change of owner drops them whoever asks (FUSE_HANDLE_KILLPRIV_V2 leaves it to us).
     bool owner = (in.valid & (FATTR_UID | FATTR_GID)) != 0;
     change.clear_setid = owner || (in.valid & FATTR_KILL_SUIDGID) != 0;
@@ -41,7 +42,7 @@ bool deferrable(const AttributeChange& change, const InodeRecord& now) {
 }
 
 bool has_times(const AttributeChange& change) {
-    return change.atime_ns || change.mtime_ns || change.ctime_ns;
+    return change.atime || change.mtime || change.ctime;
 }
 
 }  // namespace
@@ -95,13 +96,13 @@ bool Mount::defer(const FilePtr& file, const AttributeChange& change) {
     InodeRecord shown = file->attributes;
     file->overlay(shown);
     if (!deferrable(change, shown)) return false;
-    std::int64_t now = reactor_.wall_now();
-    auto moment = [now](std::int64_t given) {
+    Timestamp now = timestamp_of(reactor_.wall_now());
+    auto moment = [now](Timestamp given) {
         return given == kTimeNow ? now : given;
     };
-    if (change.atime_ns) file->atime_ns = moment(*change.atime_ns);
-    if (change.mtime_ns) file->mtime_ns = moment(*change.mtime_ns);
-    file->ctime_ns = change.ctime_ns ? moment(*change.ctime_ns) : now;
+    if (change.atime) file->atime = moment(*change.atime);
+    if (change.mtime) file->mtime = moment(*change.mtime);
+    file->ctime = change.ctime ? moment(*change.ctime) : now;
     if (change.mode && *change.mode != (shown.mode & kPermissionBits)) file->mode = change.mode;
     file->store_attributes = true;
     return true;

@@ -149,7 +149,7 @@ Task<Done> Mount::write_through(Exchange* x, FilePtr file, Write op, bool append
     bool moved = append && node.attributes.size != end;
     (void)co_await or_return(co_await settle(x, std::move(node)));
     if (!append) file->size = std::max(file->size, end);
-    if (file->ahead()) file->mtime_ns = file->ctime_ns = reactor_.wall_now();
+    if (file->ahead()) file->mtime = file->ctime = timestamp_of(reactor_.wall_now());
     if (append && direct) {
         std::uint64_t from = moved ? 0 : op.offset;
         (void)co_await drop_pages_of_end(file, from);

@@ -10,10 +10,22 @@ constexpr std::uint32_t kPlusShare = 4;
 
 }  // namespace
 
-// Nothing is kept for an open directory: cookies say all.
+// Cookies say all about where it is read; compute's handle keeps it once it has been removed.
 Task<Done> Mount::on(Exchange* x, OpenDirectory) {
-    (void)co_await or_return(co_await cover(x, x->inode()));
+    Caller caller = writer(*x);
+    FileId directory = compute_.file(x->inode());
+    ComputeService* service = compute_.service();
+    auto call = [=] {
+        return service->open(caller, directory, LeaseMode::read);
+    };
+    Opened opened = co_await or_return(co_await ask<Opened>(x, call));
+    auto settled = co_await settle(x, std::move(opened.node));
+    if (!settled.ok()) {
+        background_.spawn(release_handle(x->inode(), opened.handle));
+        co_return settled.error();
+    }
     fuse_open_out out{};
+    out.fh = opened.handle;
     // Whatever the kernel still has of the directory it read under this lease: a recall
     // drops it.
     if (leases_.holds(x->inode())) out.open_flags = FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE;
@@ -55,7 +67,8 @@ Task<Done> Mount::on(Exchange* x, ReadDirectory op) {
     co_return Done{};
 }
 
-Task<Done> Mount::on(Exchange*, ReleaseDirectory) {
+Task<Done> Mount::on(Exchange* x, ReleaseDirectory op) {
+    background_.spawn(release_handle(x->inode(), op.handle));
     co_return Done{};
 }
 

@@ -82,7 +82,7 @@ Task<Done> Mount::on(Exchange* x, SetLock op) {
     }
     FilePtr file = files_.find(x->inode());
     bool locks_range = !wanted.flock && wanted.kind != LockRequest::Kind::unlock;
-    if (file != nullptr && locks_range) file->lock_owners.insert(wanted.owner);
+    if (file != nullptr && locks_range) file->lock_owners[wanted.owner].insert(op.in.fh);
 
     Caller caller = writer(*x);
     FileId id = compute_.file(x->inode());

@@ -92,6 +92,35 @@ TEST(Locks, ClosingDropsTheOwnersRanges) {
     EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, lock_of(2, F_WRLCK)).error, 0);
 }
 
+TEST(Locks, TheLastCloseDropsTheRangesOfAnOpenFile) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    auto other = mount.open(file.inode, O_RDWR);
+    auto range = lock_of(5, F_WRLCK);
+    range.fh = file.handle;
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, range).error, 0);
+    auto wanted = lock_of(6, F_WRLCK);
+    wanted.fh = other.handle;
+    EXPECT_EQ(mount.flush(file, 1), 0);  // Of a process that has it open.
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, wanted).error, EAGAIN);
+    EXPECT_EQ(mount.release(file), 0);
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, wanted).error, 0);
+}
+
+TEST(Locks, TheLastCloseLeavesWhatItsProcessHoldsThroughAnother) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    auto other = mount.open(file.inode, O_RDWR);
+    auto range = lock_of(5, F_WRLCK, 0, 9);
+    range.fh = file.handle;
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, range).error, 0);
+    range = lock_of(5, F_WRLCK, 20, 29);
+    range.fh = other.handle;
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, range).error, 0);
+    EXPECT_EQ(mount.release(file), 0);
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, lock_of(6, F_WRLCK, 20, 29)).error, EAGAIN);
+}
+
 TEST(Locks, TheLastCloseDropsAFlock) {
     MountFixture mount;
     auto file = mount.create("f");

@@ -112,7 +112,7 @@ Task<Done> Mount::put_opened(Exchange* x, Opened opened, SessionId opened_in, st
     Node node = std::move(settled).value();
     file->lease = leases_.held(inode);
     // Nothing has happened to it since it was made: an attribute would have moved ctime.
-    bool untouched = node.attributes.ctime_ns == node.attributes.btime_ns;
+    bool untouched = node.attributes.ctime == node.attributes.btime;
     if (created_name.has_value() && untouched) {
         file->no_capability = file->lease != LeaseMode::none;
     }
@@ -163,11 +163,17 @@ Task<Done> Mount::on(Exchange* x, Release op) {
     OpenFile closed = co_await or_return(files_.close(op.handle));
     FilePtr file = closed.file;
     write_behind_.start(file);
+    LockRequest unlock;
+    unlock.pid = x->header().pid;
+    // Owners that are processes have been unlocked by FLUSH: the rest are open files.
+    for (std::uint64_t owner : file->take_lock_owners(op.handle)) {
+        unlock.owner = owner;
+        Task<Done> unlocked = unlock_owner(x, file, unlock);
+        (void)co_await unlocked;
+    }
     if (op.unlock_flock) {
-        LockRequest unlock;
         unlock.owner = op.lock_owner;
         unlock.flock = true;
-        unlock.pid = x->header().pid;
         Task<Done> unlocked = unlock_owner(x, file, unlock);
         (void)co_await unlocked;
     }

@@ -1,6 +1,7 @@
 #include "roles/frontend/mount_internal.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <fcntl.h>
@@ -72,6 +73,20 @@ Task<Done> Mount::on(Exchange* x, Seek op) {
     co_return Done{};
 }
 
+// The kernel takes a copy for no access. Only attributes go, which takes no lock of its: so it
+// can be told at once.
+void Mount::forget_access_time(InodeId inode) {
+    FilePtr file = files_.find(inode);
+    if (file == nullptr) return;
+    const InodeRecord& known = file->attributes;
+    bool due = known.atime <= known.mtime || known.atime <= known.ctime;
+    if (file->attributes_valid && !due) return;
+    file->attributes_valid = false;
+    std::string message = invalidate_inode_message(inode, -1, 0);
+    std::array<ConstBytes, 1> parts = {bytes_of(message)};
+    (void)channel_.send(parts);
+}
+
 Task<Done> Mount::on(Exchange* x, CopyRange op) {
     if (op.in.flags != 0) co_return Error{Code::invalid, "frontend.copy_range"};
     InodeId target{op.in.nodeid_out};
@@ -92,6 +107,7 @@ Task<Done> Mount::on(Exchange* x, CopyRange op) {
     };
     std::uint64_t copied = co_await or_return(co_await ask<std::uint64_t>(x, call));
 
+    forget_access_time(x->inode());
     FilePtr file = files_.find(target);
     if (file != nullptr) {
         file->attributes_valid = false;
