@@ -78,8 +78,8 @@ void World::note(std::uint64_t value) {
     trace_ = siphash({17, 4}, std::as_bytes(std::span(mixed)));
 }
 
-bool World::fail(std::string what) {
-    if (failure_.empty()) failure_ = std::move(what);
+bool World::fail(std::string oracle, std::string what) {
+    if (failure_.empty()) failure_ = "[" + oracle + "] " + what;
     return false;
 }
 
@@ -96,12 +96,12 @@ bool World::finish(Task<T> task, Result<T>* result, const char* what) {
     Nanos begun = reactor_.now();
     for (std::uint64_t steps = 0; !ended.has_value(); ++steps) {
         bool stuck = !reactor_.step() || reactor_.now() - begun > kStuckAfter || steps > kStepsMost;
-        if (stuck) return fail(std::string(what) + " never ended");
+        if (stuck) return fail("liveness", std::string(what) + " never ended");
     }
     *result = std::move(*ended);
     if (result->ok()) return true;
-    return fail(std::string(what) + ": " + std::string(name_of(result->code())) + ", " +
-                std::string(result->error().what));
+    return fail("availability", std::string(what) + ": " + std::string(name_of(result->code())) +
+                                    ", " + std::string(result->error().what));
 }
 
 void World::add_disk() {
@@ -223,18 +223,20 @@ Task<Done> World::act(Actor* actor) {
         ++operations_;
         note(static_cast<std::uint64_t>(code));
         if (passing(code) || code == Code::out_of_space) {
-            fail(actor->name + ": " + to_text(operation) + ": " + std::string(name_of(code)));
+            fail("answers",
+                 actor->name + ": " + to_text(operation) + ": " + std::string(name_of(code)));
             co_return Done{};
         }
         if (code != actor->history.expected()) {
-            fail(actor->name + ": " + to_text(operation) + ": expected " +
-                 std::string(name_of(actor->history.expected())) + ", got " +
-                 std::string(name_of(code)));
+            fail("answers", actor->name + ": " + to_text(operation) + ": expected " +
+                                std::string(name_of(actor->history.expected())) + ", got " +
+                                std::string(name_of(code)));
         }
         if (operation.kind == Operation::Kind::read && code == Code::ok &&
             actor->history.now().read(operation) != content) {
-            fail(actor->name + ": " + to_text(operation) + ": read " +
-                 std::to_string(content.size()) + " bytes that are not what was written");
+            fail("answers", actor->name + ": " + to_text(operation) + ": read " +
+                                std::to_string(content.size()) +
+                                " bytes that are not what was written");
         }
         actor->history.end(code);
     }
@@ -247,7 +249,7 @@ void World::work(std::uint64_t steps) {
     Nanos begun = reactor_.now();
     for (std::uint64_t i = 0; i < steps && failure_.empty(); ++i) {
         if (!reactor_.step() || reactor_.now() - begun > kStuckAfter) {
-            fail("the clients wait for something that never comes");
+            fail("liveness", "the clients wait for something that never comes");
         }
     }
 }
@@ -275,7 +277,7 @@ bool World::settle_clients(bool power_loss) {
         if (!finish(actor->client->describe(), &described, "reading the tree")) return false;
         std::string difference;
         if (!actor->history.accept(described.value(), power_loss, &difference)) {
-            return fail(actor->name + (power_loss ? " after loss of power: " : ": ") + difference);
+            return fail(power_loss ? "power" : "tree", actor->name + ": " + difference);
         }
         note(siphash({1, 1}, bytes_of(described.value())));
     }
@@ -373,7 +375,7 @@ bool World::check_all() {
     Result<std::vector<Finding>> findings = std::vector<Finding>();
     if (!finish(compute_->check(true), &findings, "check")) return false;
     for (const Finding& finding : findings.value()) {
-        return fail("check: " + finding.where + ": " + finding.what);
+        return fail("check", finding.where + ": " + finding.what);
     }
     Result<Done> closed = Done{};
     return finish(compute_->close(), &closed, "close");

@@ -65,7 +65,8 @@ private:
     bool open_clients();
     bool check_all();
     void note(std::uint64_t value);
-    bool fail(std::string what);
+    // The oracle's name, and what it has to say.
+    bool fail(std::string oracle, std::string what);
     template <class T>
     bool finish(Task<T> task, Result<T>* result, const char* what);
     Task<Done> act(Actor* actor);

@@ -1,5 +1,6 @@
 #include "engines/filedata/state_internal.h"
 #include "platform/base/bytes.h"
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 
 #include <algorithm>
@@ -80,7 +81,8 @@ void FileData::State::add_to_batch(const DestageJob& job, const WrittenBlocks& w
     }
     record_difference(file, job.view.extents, after, batch);
     for (BlockSpan span : job.spans) {
-        push_unstage(batch, file, span.first * kBlockBytes, span.end * kBlockBytes, job.through);
+        Lsn through = planted(Bug::destage_drops_newer) ? kEveryRecord : job.through;
+        push_unstage(batch, file, span.first * kBlockBytes, span.end * kBlockBytes, through);
     }
 }
 
@@ -111,6 +113,7 @@ Task<Done> FileData::State::destage_together(std::vector<DestageJob>* jobs, Lsn*
     for (std::size_t i = 0; i < jobs->size(); ++i) {
         DestageJob& job = (*jobs)[i];
         bool unchanged = job.view.version == job.pin->version && job.pin->mutex.idle();
+        if (planted(Bug::cleaner_ignores_newer)) unchanged = true;
         if (built[i].ok() && unchanged) {
             add_to_batch(job, written, at, batch);
         } else {

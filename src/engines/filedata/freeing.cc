@@ -1,5 +1,6 @@
 #include "engines/filedata/state_internal.h"
 #include "model/layout/keys.h"
+#include "platform/base/planted.h"
 
 #include <algorithm>
 
@@ -28,6 +29,7 @@ Task<PreparedChange> FileData::State::prepare_punch(FileId file, std::uint64_t o
     std::uint64_t end = offset + length;
     BlockSpan touched = touched_blocks(offset, end);
     BlockSpan filled = filled_blocks(offset, end);
+    if (planted(Bug::punch_leaves_a_block) && filled.count() > 1) --filled.end;
     RegionTable::Pin pin = regions.pin(region_at(file, offset));
     auto lock = co_await or_return(co_await pin->mutex.lock());
     ExtentSet before = co_await or_return(co_await scan(file, touched));
@@ -95,7 +97,8 @@ Task<std::uint64_t> FileData::State::purge_region(RegionId id, std::uint64_t fro
     ExtentSet after = before;
     after.cut(span);
     record_difference(id.file, before, after, change->batch);
-    if (pin->staged.any(span.first * kBlockBytes, span.end * kBlockBytes)) {
+    bool over_staged = pin->staged.any(span.first * kBlockBytes, span.end * kBlockBytes);
+    if (over_staged && !planted(Bug::purge_keeps_staged)) {
         push_unstage(change->batch, id.file, span.first * kBlockBytes, span.end * kBlockBytes,
                      kEveryRecord);
     }

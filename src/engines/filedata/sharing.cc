@@ -1,4 +1,5 @@
 #include "engines/filedata/state_internal.h"
+#include "platform/base/planted.h"
 
 #include <algorithm>
 
@@ -65,7 +66,8 @@ Task<PreparedChange> FileData::State::prepare_share(FileId from, std::uint64_t f
     for (const auto& [first, record] : moved.map()) {
         CHECK(after.insert(first, record));
     }
-    record_difference(to, before, after, change.batch);
+    ExtentSet counted = planted(Bug::share_is_not_counted) ? after : before;
+    record_difference(to, counted, after, change.batch);
     BlockSet of_range = block_set(target);
     BlockSet present = (before.blocks() | to_pin->staged.blocks(target)) & of_range;
     change.blocks_delta = count_of(after.blocks() & of_range) - count_of(present);

@@ -1,5 +1,6 @@
 #include "engines/filedata/state_internal.h"
 #include "platform/base/bytes.h"
+#include "platform/base/planted.h"
 #include "platform/isal/crc32c.h"
 #include "platform/runtime/join.h"
 
@@ -9,6 +10,7 @@
 namespace weft::filedata {
 
 bool FileData::State::has_room(std::uint64_t bytes) const {
+    if (planted(Bug::reserve_is_not_kept)) return true;
     return segments.free_blocks() * kBlockBytes >= regions.totals().bytes() + bytes;
 }
 
@@ -76,6 +78,7 @@ Task<PreparedChange> FileData::State::prepare_write(FileId file, std::uint64_t o
         after.lay(span.first, written.places, written.crcs);
         record_difference(file, before, after, change.batch);
         bool over_staged = pin->staged.any(offset, end);
+        if (planted(Bug::direct_write_keeps_staged)) over_staged = false;
         if (over_staged) push_unstage(change.batch, file, offset, end, kEveryRecord);
     } else {
         push_stage(change.batch, file, offset, std::string(text_of(from)));

@@ -1,4 +1,5 @@
 #include "engines/index/compaction_internal.h"
+#include "platform/base/planted.h"
 
 #include <algorithm>
 
@@ -147,6 +148,7 @@ Compaction::Compaction(CompactionPlan plan, PageReader& reader, RunStore& store,
 }
 
 bool Compaction::older_may_hold(std::string_view key) {
+    if (planted(Bug::merge_drops_tombstones)) return false;
     return std::any_of(plan_.older.begin(), plan_.older.end(),
                        [key](const RunPtr& run) { return run->may_hold(key); });
 }

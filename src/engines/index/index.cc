@@ -2,6 +2,7 @@
 
 #include "engines/index/index_internal.h"
 #include "engines/index/run_series_internal.h"
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 
 #include <algorithm>
@@ -154,6 +155,7 @@ Task<Done> Index::State::checkpoint() {
         if (frozen == nullptr) {
             frozen = std::exchange(table, std::make_shared<Memtable>());
             frozen_covers = applied;
+            if (planted(Bug::checkpoint_covers_too_much)) ++frozen_covers.value;
         }
         co_await or_return(co_await write_frozen());
     }

@@ -2,6 +2,7 @@
 #include "engines/journal/settings.h"
 #include "platform/base/bytes.h"
 #include "platform/base/check.h"
+#include "platform/base/planted.h"
 #include "platform/isal/crc32c.h"
 
 #include <algorithm>
@@ -69,7 +70,9 @@ void set_shape(CommitHeader& header, std::uint32_t payload_bytes, std::uint32_t 
         std::uint64_t piece = round_up(kHeaderBytes + share, kBlockBytes) - kHeaderBytes;
         header.piece_bytes = static_cast<std::uint32_t>(piece);
     } else {
-        header.copies = static_cast<std::uint8_t>(std::min(parity_width + 1, slot_count));
+        std::uint32_t copies =
+            planted(Bug::journal_one_copy_less) ? parity_width : parity_width + 1;
+        header.copies = static_cast<std::uint8_t>(std::min(copies, slot_count));
         header.piece_bytes = payload_bytes;
     }
 }

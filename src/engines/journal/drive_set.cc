@@ -1,5 +1,6 @@
 #include "engines/journal/drive_set_internal.h"
 #include "platform/base/check.h"
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 
 #include <algorithm>
@@ -71,7 +72,9 @@ Task<std::vector<FoundSlot>> DriveSet::take_over_drive(DriveId id) {
 // A failed drive is fenced too if it can be: an earlier owner that does not know of the
 // failure must not find enough drives to commit on.
 Task<std::vector<FoundSlot>> DriveSet::try_take_over(DriveId id) {
-    co_await or_return(co_await service_.fence(id, fence_));
+    if (!planted(Bug::journal_takes_over_without_fence)) {
+        co_await or_return(co_await service_.fence(id, fence_));
+    }
     std::vector<FoundSlot> found;
     if (drives_[id].entry.state == DriveState::failed) co_return found;
     auto slots = co_await or_return(co_await service_.list(id, fence_.owner));
@@ -242,6 +245,7 @@ Task<DriveSet::Flushed> DriveSet::flush() {
     for (auto& [id, drive] : drives_) {
         bool by_others = std::exchange(drive.dirty_by_others, false);
         if (!std::exchange(drive.dirty, false)) continue;
+        if (planted(Bug::journal_forgets_to_flush_a_drive) && id.value % 2 == 0) continue;
         targets.push_back(Target{id, by_others});
         tasks.push_back(flush_drive(id));
     }

@@ -3,6 +3,7 @@
 #include "engines/journal/settings.h"
 #include "engines/journal/state_internal.h"
 #include "platform/base/check.h"
+#include "platform/base/planted.h"
 
 #include <algorithm>
 #include <utility>
@@ -173,6 +174,7 @@ void Journal::State::finish_commit() {
 
 Task<Done> Journal::State::committed(Lsn lsn) {
     CHECK(lsn <= last_appended);
+    if (planted(Bug::journal_acks_before_write)) co_return Done{};
     while (lsn > last_committed) {
         if (failed.has_value()) co_return *failed;
         // The commit in flight may end it; else one that comes.
@@ -260,6 +262,7 @@ Task<Done> Journal::State::flush_once() {
     ++rounds_begun;
     ++counters.flushes;
     Lsn target = last_committed;
+    if (planted(Bug::journal_claims_flush_too_early)) last_flushed = last_appended;
     SegmentId holder = last_commit_segment;
     co_await or_return(co_await flush_drives());
     last_flushed = std::max(last_flushed, target);

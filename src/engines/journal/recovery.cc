@@ -1,5 +1,6 @@
 #include "engines/journal/recovery_internal.h"
 #include "platform/base/check.h"
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 
 #include <algorithm>
@@ -158,7 +159,7 @@ void Recovery::open_reader() {
 }
 
 Recovery::Cap Recovery::cap() const {
-    if (at_ + 1 >= chain_.size()) return Cap{};
+    if (at_ + 1 >= chain_.size() || planted(Bug::journal_reads_behind_mark)) return Cap{};
     const CommitHeader& next = chain_[at_ + 1].head;
     return Cap{next.first_lsn, next.continues()};
 }

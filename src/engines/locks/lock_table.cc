@@ -1,6 +1,7 @@
 #include "engines/locks/lock_table.h"
 
 #include "platform/base/check.h"
+#include "platform/base/planted.h"
 
 #include <algorithm>
 #include <set>
@@ -10,6 +11,7 @@ namespace {
 
 bool in_the_way(const Lock& held, const Lock& wanted) {
     bool compatible = held.mode == Mode::shared && wanted.mode == Mode::shared;
+    if (planted(Bug::lock_ignores_readers)) compatible = held.mode == Mode::shared;
     return held.owner != wanted.owner && !compatible && held.range.overlaps(wanted.range);
 }
 
@@ -200,7 +202,7 @@ Outcome LockTable::unlock(FileId file, Family family, Owner owner, Range range) 
         return outcome;
     }
     set(place, owner, range, std::nullopt, 0);
-    outcome.woken = grant_waiting(place);
+    if (!planted(Bug::lock_wakes_nobody)) outcome.woken = grant_waiting(place);
     return outcome;
 }
 

@@ -1,4 +1,5 @@
 #include "engines/segments/state_internal.h"
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 
 #include <algorithm>
@@ -91,6 +92,7 @@ Task<Done> SegmentStore::State::write_stripe(Segment* segment, std::uint32_t fir
         parity.push_back(copied.bytes().subspan(padded.size() + i * chunk_bytes, chunk_bytes));
     }
     codec(k, m).encode(chunks, parity);
+    if (planted(Bug::stripe_without_parity)) std::ranges::fill(parity.front(), std::byte{0});
     chunks.insert(chunks.end(), parity.begin(), parity.end());
 
     // No write is left behind when its deadline, the drive service's, has passed: it reads from
@@ -101,7 +103,7 @@ Task<Done> SegmentStore::State::write_stripe(Segment* segment, std::uint32_t fir
 
     Result<Done> outcome = Done{};
     for (const auto& result : results) {
-        if (result.ok()) continue;
+        if (result.ok() || planted(Bug::stripe_acked_with_chunk_missing)) continue;
         if (outcome.ok() || result.code() == Code::fenced) outcome = result;
     }
     co_await or_return(outcome);

@@ -1,5 +1,6 @@
 #include "engines/segments/state_internal.h"
 #include "model/layout/keys.h"
+#include "platform/base/planted.h"
 
 #include <algorithm>
 
@@ -37,7 +38,9 @@ Nanos SegmentStore::State::settled_at(const Segment& segment) const {
 
 SegmentStore::State::Standing SegmentStore::State::standing(const Segment& segment) const {
     if (!segment.record.closed || segment.live > 0 || segment.holders > 0) return Standing::in_use;
-    return reactor.now() < settled_at(segment) ? Standing::settling : Standing::free;
+    bool settling = reactor.now() < settled_at(segment);
+    if (planted(Bug::segment_freed_while_written)) settling = false;
+    return settling ? Standing::settling : Standing::free;
 }
 
 // Called in the midst of commits and destructors: the reaper begins later, by itself.
@@ -106,7 +109,8 @@ Task<Done> SegmentStore::State::reap_some(std::vector<SegmentId> ids) {
         if (segment->killed_before_restore) segment->killed_at = log_record(*segment);
         killed = std::max(killed, segment->killed_at);
     }
-    if (killed.value > 0) co_await or_return(co_await log.flushed(killed));
+    bool flushes = killed.value > 0 && !planted(Bug::segment_freed_before_flush);
+    if (flushes) co_await or_return(co_await log.flushed(killed));
 
     Batch batch;
     std::vector<SegmentSlot> slots;

@@ -1,4 +1,5 @@
 #include "engines/segments/state_internal.h"
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 
 #include <algorithm>
@@ -180,6 +181,8 @@ Task<Done> SegmentStore::State::move_rows(Move* move) {
                 co_return Error{Code::retry_later, "segments.rebuild"};
         }
         std::uint32_t count = std::min(kRowBlocks, segment.record.used_blocks - first);
+        bool last = first + count == segment.record.used_blocks;
+        if (last && planted(Bug::rebuild_ends_early)) break;
         co_await or_return(co_await move_row(move, first, count));
         co_await yield(reactor);
     }
@@ -233,7 +236,9 @@ Task<Done> SegmentStore::State::move_row(Move* move, std::uint32_t first, std::u
 
 Task<Done> SegmentStore::State::adopt_targets(Move* move) {
     std::vector<Task<Done>> flushes;
-    for (const SegmentSlot& target : move->targets) flushes.push_back(drives.flush(target.drive));
+    for (const SegmentSlot& target : move->targets) {
+        if (!planted(Bug::rebuild_without_flush)) flushes.push_back(drives.flush(target.drive));
+    }
     auto results = co_await join(flushes);
     for (std::size_t i = 0; i < results.size(); ++i) {
         if (results[i].ok()) continue;

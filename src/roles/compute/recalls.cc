@@ -1,3 +1,4 @@
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 #include "roles/compute/core_internal.h"
 
@@ -57,6 +58,7 @@ Task<Done> Core::recall_all(std::vector<leases::Recalled> recalled, FileId file,
 Task<Done> Core::recall_for_change(SessionId by, FileId file, std::string name, bool data) {
     if (sessions.size() <= 1) co_return Done{};
     auto recalled = leases.recalls_for_change(by, file);
+    if (planted(Bug::recall_is_dropped) && recalled.size() > 1) recalled.pop_back();
     if (recalled.empty()) co_return Done{};
     co_return co_await recall_all(std::move(recalled), file, std::move(name), data);
 }
@@ -64,7 +66,7 @@ Task<Done> Core::recall_for_change(SessionId by, FileId file, std::string name, 
 Task<Done> Core::recall_for_look(SessionId by, InodePin inode) {
     if (sessions.size() <= 1) co_return Done{};
     auto recalled = leases.recalls_for_look(by, inode->id);
-    if (recalled.empty()) co_return Done{};
+    if (recalled.empty() || planted(Bug::look_without_recall)) co_return Done{};
     // Nobody is given the write lease again before this has ended.
     Changing guard(inode, by);
     co_return co_await recall_all(std::move(recalled), inode->id, std::string(), false);

@@ -1,5 +1,6 @@
 #include "model/layout/keys.h"
 #include "platform/base/bytes.h"
+#include "platform/base/planted.h"
 #include "roles/compute/shard_internal.h"
 
 namespace weft::compute {
@@ -109,7 +110,7 @@ void Shard::apply(const Batch& batch, Lsn lsn) {
 
 InodeId Shard::take_inode(Batch& batch) {
     CHECK(next_inode_ >= kFirstInode);
-    batch.add(keys::next_inode(), 1);
+    if (!planted(Bug::inode_number_is_not_logged)) batch.add(keys::next_inode(), 1);
     return make_inode(id_, next_inode_++);
 }
 
@@ -123,7 +124,8 @@ Task<Done> Shard::checkpoint() {
 }
 
 Lsn Shard::first_needed() const {
-    return earlier(earlier(first_uncovered_, being_covered_), data.oldest_staged());
+    Lsn staged = planted(Bug::trim_forgets_staged) ? Lsn{} : data.oldest_staged();
+    return earlier(earlier(first_uncovered_, being_covered_), staged);
 }
 
 Task<std::vector<BlockRun>> Shard::append(ConstBytes pages) {

@@ -1,4 +1,5 @@
 #include "platform/base/check.h"
+#include "platform/base/planted.h"
 #include "roles/drive/drive_internal.h"
 
 #include <algorithm>
@@ -69,7 +70,8 @@ Task<Done> Drive::fence(Fence fence) {
 Task<Drive::Owner*> Drive::admit(Fence by) {
     Owner* owner = co_await or_return(owner_of(by.owner));
     if (by.epoch > owner->durable) co_await or_return(co_await fence(by));
-    if (by.epoch < owner->highest) co_return Error{Code::fenced, "drive.admit"};
+    bool old = by.epoch < owner->highest && !planted(Bug::drive_lets_old_epoch_write);
+    if (old) co_return Error{Code::fenced, "drive.admit"};
     co_return owner;
 }
 
@@ -103,7 +105,7 @@ Task<SegmentSlot> Drive::allocate(Fence fence, SegmentId segment, std::uint16_t 
     at.entry.segment = segment;
     at.entry.chunk = chunk;
     at.entry.epoch = fence.epoch;
-    ++at.entry.generation.value;
+    if (!planted(Bug::drive_reuses_generation)) ++at.entry.generation.value;
     SegmentSlot taken{superblock_.drive, slot, at.entry.generation};
 
     Change change(*this, *owner, fence.epoch);
@@ -148,7 +150,8 @@ Task<Done> Drive::write(SegmentSlot slot, Fence fence, std::uint32_t block, Cons
         co_return Error{Code::invalid, "drive.write"};
     }
     Owner* owner = co_await or_return(co_await admit(fence));
-    if (!serves(slot) || slots_[slot.slot.value].entry.owner != fence.owner) {
+    bool ours = serves(slot) && slots_[slot.slot.value].entry.owner == fence.owner;
+    if (!ours && !planted(Bug::drive_writes_stale_slots)) {
         co_return Error{Code::stale, "drive.write"};
     }
     Change change(*this, *owner, fence.epoch, slot.slot);

@@ -2,6 +2,7 @@
 #include "engines/namespace/names.h"
 #include "engines/namespace/rename_rules.h"
 #include "model/layout/keys.h"
+#include "platform/base/planted.h"
 #include "roles/compute/compute_role.h"
 #include "roles/compute/core_internal.h"
 
@@ -137,9 +138,12 @@ void Rename::move_entry(Change& change, posix::RenamePlan plan) {
     Timestamp now = core_->timestamp();
     bool replaces = plan == posix::RenamePlan::replace;
     int directory = from.leads_to_directory() ? 1 : 0;
-    change.at(from.directory_id).erase(keys::entry(from.directory_id, from.hash, from.name));
+    if (!planted(Bug::rename_keeps_old_name)) {
+        change.at(from.directory_id).erase(keys::entry(from.directory_id, from.hash, from.name));
+    }
     posix::note_entry_change(change.edit(from.directory), -1, -directory, now);
     put_entry(change, to, from.inode);
+    if (planted(Bug::rename_forgets_parent_link)) directory = 0;
     if (!replaces) {
         posix::note_entry_change(change.edit(to.directory), 1, directory, now);
         return;

@@ -2,6 +2,7 @@
 #include "engines/namespace/attributes.h"
 #include "model/layout/keys.h"
 #include "platform/base/bytes.h"
+#include "platform/base/planted.h"
 #include "roles/compute/compute_role.h"
 #include "roles/compute/core_internal.h"
 
@@ -25,7 +26,9 @@ Task<std::string> acl_after_chmod(Core* core, FileId file, std::uint32_t mode) {
 // the end is at a block's.
 Task<filedata::PreparedChange> prepare_tail(Core* core, FileId file, std::uint64_t size) {
     std::uint64_t block_end = round_up(size, kBlockBytes);
-    if (block_end == size) co_return filedata::PreparedChange();
+    if (block_end == size || planted(Bug::truncate_keeps_tail)) {
+        co_return filedata::PreparedChange();
+    }
     Shard& shard = core->region_shard(file, size / kRegionBytes);
     co_return co_await shard.data.prepare_punch(file, size, block_end - size, false);
 }

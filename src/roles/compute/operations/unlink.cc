@@ -1,6 +1,7 @@
 #include "engines/namespace/attributes.h"
 #include "engines/namespace/names.h"
 #include "model/layout/keys.h"
+#include "platform/base/planted.h"
 #include "roles/compute/compute_role.h"
 #include "roles/compute/core_internal.h"
 
@@ -47,6 +48,7 @@ Task<Done> remove(Core* core, Caller caller, FileId directory_id, std::string na
     InodeRecord& record = change.edit(inode);
     CHECK(record.nlink > 0);
     record.nlink = want_directory ? 0 : record.nlink - 1;
+    if (planted(Bug::unlink_keeps_link_count) && record.nlink > 0) ++record.nlink;
     posix::note_attribute_change(record, core->timestamp());
     if (record.nlink == 0) change.at(child).put(keys::orphan(child), std::string());
     Lsn lsn = change.commit();

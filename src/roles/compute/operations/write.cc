@@ -1,4 +1,5 @@
 #include "engines/namespace/attributes.h"
+#include "platform/base/planted.h"
 #include "roles/compute/compute_role.h"
 #include "roles/compute/core_internal.h"
 #include "roles/compute/file_change_internal.h"
@@ -53,7 +54,8 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
     Change change(*core);
     prepared.move_into(change);
     InodeRecord& record = change.edit(inode);
-    if (!from.empty()) record.size = std::max(record.size, end);
+    bool grows = !from.empty() && !(append && planted(Bug::append_keeps_size));
+    if (grows) record.size = std::max(record.size, end);
     if (!from.empty()) posix::note_content_change(record, core->timestamp());
     if (clear_setid) (void)posix::clear_setid(record);
     Lsn lsn = change.commit();

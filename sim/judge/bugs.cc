@@ -1,0 +1,138 @@
+#include "sim/judge/bugs.h"
+
+#include "platform/base/check.h"
+
+#include <algorithm>
+#include <array>
+
+namespace weft::sim {
+namespace {
+
+constexpr std::array kBugs = {
+    BugText{Bug::journal_one_copy_less, "journal_one_copy_less",
+            "a mirrored commit is written m times, not m + 1 times"},
+    BugText{Bug::journal_acks_before_write, "journal_acks_before_write",
+            "an operation is acked before its commit is written"},
+    BugText{Bug::journal_forgets_to_flush_a_drive, "journal_forgets_to_flush_a_drive",
+            "a flush passes over drives with an even number"},
+    BugText{Bug::journal_claims_flush_too_early, "journal_claims_flush_too_early",
+            "records count as flushed as soon as a flush begins"},
+    BugText{Bug::journal_takes_torn_pieces, "journal_takes_torn_pieces",
+            "recovery does not hold a commit's pieces to their checksum"},
+    BugText{Bug::journal_reads_behind_mark, "journal_reads_behind_mark",
+            "recovery takes what an earlier recovery had cut off"},
+    BugText{Bug::journal_takes_over_without_fence, "journal_takes_over_without_fence",
+            "the next owner reads the journal without fencing the one before"},
+    BugText{Bug::journal_acks_failed_pieces, "journal_acks_failed_pieces",
+            "a commit is acked although drives refused pieces of it"},
+    BugText{Bug::drive_lets_old_epoch_write, "drive_lets_old_epoch_write",
+            "a drive lets an owner of a lower epoch write"},
+    BugText{Bug::drive_reuses_generation, "drive_reuses_generation",
+            "a slot that is given out again keeps its generation"},
+    BugText{Bug::drive_does_not_flush_tables, "drive_does_not_flush_tables",
+            "a change of the slot or fence table is not flushed"},
+    BugText{Bug::drive_writes_stale_slots, "drive_writes_stale_slots",
+            "a drive takes writes to a slot that was freed since"},
+    BugText{Bug::stripe_without_parity, "stripe_without_parity",
+            "the first parity chunk of every stripe is zeros"},
+    BugText{Bug::stripe_acked_with_chunk_missing, "stripe_acked_with_chunk_missing",
+            "a stripe counts as written although a drive refused its chunk"},
+    BugText{Bug::read_without_checksum, "read_without_checksum",
+            "blocks that are read are not held to their checksum"},
+    BugText{Bug::segment_freed_before_flush, "segment_freed_before_flush",
+            "a segment is freed before the record that emptied it is flushed"},
+    BugText{Bug::segment_freed_while_written, "segment_freed_while_written",
+            "a segment is freed although blocks in it wait for their record"},
+    BugText{Bug::rebuild_ends_early, "rebuild_ends_early",
+            "a rebuild counts a slot as whole without its last rows"},
+    BugText{Bug::rebuild_without_flush, "rebuild_without_flush",
+            "a rebuild frees the old slot before the new one is flushed"},
+    BugText{Bug::scrub_passes_parity, "scrub_passes_parity",
+            "the scrub takes any parity for right"},
+    BugText{Bug::cleaner_takes_no_lock, "cleaner_takes_no_lock",
+            "the cleaner changes extents without the region's lock"},
+    BugText{Bug::cleaner_ignores_newer, "cleaner_ignores_newer",
+            "what was moved replaces what was written meanwhile"},
+    BugText{Bug::destage_drops_newer, "destage_drops_newer",
+            "a destage drops bytes that were staged while it wrote"},
+    BugText{Bug::direct_write_keeps_staged, "direct_write_keeps_staged",
+            "a direct write leaves older staged bytes on top of it"},
+    BugText{Bug::truncate_keeps_tail, "truncate_keeps_tail",
+            "a truncation does not zero the rest of its last block"},
+    BugText{Bug::punch_leaves_a_block, "punch_leaves_a_block",
+            "a hole is a block shorter than was asked"},
+    BugText{Bug::purge_keeps_staged, "purge_keeps_staged",
+            "freeing blocks leaves their staged bytes"},
+    BugText{Bug::share_is_not_counted, "share_is_not_counted",
+            "blocks shared by a copy are not counted a second time"},
+    BugText{Bug::reserve_is_not_kept, "reserve_is_not_kept",
+            "writes may use the room that cleaning and deleting need"},
+    BugText{Bug::checkpoint_covers_too_much, "checkpoint_covers_too_much",
+            "a checkpoint claims one record more than it holds"},
+    BugText{Bug::merge_drops_tombstones, "merge_drops_tombstones",
+            "a merge drops tombstones although older runs hold the key"},
+    BugText{Bug::replay_misses_last_record, "replay_misses_last_record",
+            "a start does not apply the last record"},
+    BugText{Bug::trim_forgets_staged, "trim_forgets_staged",
+            "the journal is trimmed although staged bytes are nowhere else"},
+    BugText{Bug::trim_before_flush, "trim_before_flush",
+            "the journal is trimmed before what replaces it is flushed"},
+    BugText{Bug::retry_is_done_again, "retry_is_done_again",
+            "a request that is sent again is done again"},
+    BugText{Bug::rename_keeps_old_name, "rename_keeps_old_name", "a rename leaves the old name"},
+    BugText{Bug::rename_forgets_parent_link, "rename_forgets_parent_link",
+            "a directory's move leaves the link count of its new parent"},
+    BugText{Bug::unlink_keeps_link_count, "unlink_keeps_link_count",
+            "an unlink of one of several names leaves the link count"},
+    BugText{Bug::append_keeps_size, "append_keeps_size", "an append does not change the size"},
+    BugText{Bug::orphan_is_not_purged, "orphan_is_not_purged",
+            "the last close of an unlinked file does not remove it"},
+    BugText{Bug::orphans_are_not_recovered, "orphans_are_not_recovered",
+            "a start does not look for what was unlinked and not removed"},
+    BugText{Bug::recall_is_dropped, "recall_is_dropped",
+            "of several clients that cache something, one is not told of a change"},
+    BugText{Bug::lease_during_recall, "lease_during_recall",
+            "a lease is granted while a change is on its way"},
+    BugText{Bug::look_without_recall, "look_without_recall",
+            "a look does not ask for what another client has buffered"},
+    BugText{Bug::readdir_skips_an_entry, "readdir_skips_an_entry",
+            "each further page of a listing leaves out its first entry"},
+    BugText{Bug::capacity_is_not_checked, "capacity_is_not_checked",
+            "a filesystem grows beyond its capacity"},
+    BugText{Bug::usage_is_not_logged, "usage_is_not_logged",
+            "blocks that are freed are not taken off the stored usage"},
+    BugText{Bug::inode_number_is_not_logged, "inode_number_is_not_logged",
+            "a start gives out inode numbers again"},
+    BugText{Bug::fsync_returns_early, "fsync_returns_early",
+            "fsync ends without a flush of what is not flushed"},
+    BugText{Bug::lock_ignores_readers, "lock_ignores_readers",
+            "an exclusive lock is granted beside a shared one"},
+    BugText{Bug::lock_wakes_nobody, "lock_wakes_nobody", "an unlock wakes nobody who waits"},
+};
+static_assert(kBugs.size() + 1 == static_cast<std::size_t>(Bug::count));
+
+}  // namespace
+
+std::size_t bug_count() {
+    return kBugs.size();
+}
+
+const BugText& bug_at(std::size_t index) {
+    return kBugs[index];
+}
+
+std::optional<Bug> bug_named(std::string_view name) {
+    auto found = std::ranges::find(kBugs, name, &BugText::name);
+    if (found == kBugs.end()) return std::nullopt;
+    return found->bug;
+}
+
+void plant([[maybe_unused]] Bug bug) {
+#ifdef WEFT_PLANTED_BUGS
+    planted_bug = bug;
+#else
+    CHECK(bug == Bug::none);
+#endif
+}
+
+}  // namespace weft::sim
