@@ -47,7 +47,9 @@ struct FilesystemReport {
 struct ComputeReport {
     std::vector<FilesystemReport> filesystems;
     std::uint64_t segments = 0;
-    std::uint64_t segments_degraded = 0;     // At least one chunk missing; rebuild has them to do.
+    // At least one chunk missing; rebuild has them to do. The journal's count too, until it has
+    // moved off the drives that failed.
+    std::uint64_t segments_degraded = 0;
     std::uint64_t segments_lost = 0;         // More missing than the parity covers.
     std::uint32_t missing_most = 0;          // The worst segment's count of missing chunks.
     std::uint64_t physical_free_blocks = 0;  // Data blocks that fit into free slots.

@@ -86,6 +86,11 @@ void add_health(const Core& core, ComputeReport& report) {
         report.staged_bytes += shard->data.staged_bytes();
         report.memory_bytes += shard->index.memory_bytes();
     }
+    // What the next start would read of the journal is data as much; while this process runs,
+    // nothing of it is lost.
+    journal::JournalHealth journal = core.journal.health();
+    report.segments_degraded += journal.segments_exposed;
+    report.missing_most = std::max(report.missing_most, journal.missing_most);
     report.physical_free_blocks = core.physical_free_blocks();
     report.journal_bytes = core.journal.live_bytes();
     report.memory_bytes += report.staged_bytes + core.cache.bytes();

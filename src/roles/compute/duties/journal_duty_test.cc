@@ -47,6 +47,26 @@ TEST_F(JournalDuty, MovesOffDrivesThatFailBeforeMoreDo) {
     EXPECT_EQ(read(file, 0, 4000), staged);
 }
 
+// Whoever takes drives away goes by the report.
+TEST_F(JournalDuty, IsReportedDegradedUntilItHasMovedOffDrivesThatFailed) {
+    FileId file = make_file(root(), "a");
+    std::string staged(3000, 's');
+    ASSERT_EQ(write(file, 0, staged), Code::ok);
+    for (std::uint32_t lost = 0; lost < 6; lost += 2) {
+        add_one();
+        add_one();
+        lose(lost);
+        lose(lost + 1);
+        tell();
+        EXPECT_GT(report().segments_degraded, 0U);
+        EXPECT_GT(report().missing_most, 0U);
+        for (int i = 0; i < 1000 && report().segments_degraded > 0; ++i) wait(kMillisecond);
+        EXPECT_EQ(report().missing_most, 0U);
+    }
+    crash();
+    EXPECT_EQ(read(file, 0, 4000), staged);
+}
+
 class SmallJournal : public JournalDuty {
 protected:
     void SetUp() override {

@@ -64,8 +64,12 @@ Task<Done> Core::keep_journal() {
         Task<Done> trimming = exposed ? mend_journal() : trim_journal();
         auto trimmed = co_await trimming;
         if (!trimmed.ok()) co_await sleep(reactor, kIdle);
-        // All that can be trimmed is: what is left is in use.
-        if (journal_bytes() > settings.journal_bytes_most) co_await sleep(reactor, kIdle / 10);
+        // All that can be trimmed is: what is left is in use. A drive that fails does not wait.
+        Nanos again = reactor.now() + kIdle / 10;
+        while (!closing && reactor.now() < again && journal.health().segments_exposed == 0 &&
+               journal_bytes() > settings.journal_bytes_most) {
+            (void)co_await work.wait(again);
+        }
     }
     co_return Done{};
 }
