@@ -90,6 +90,11 @@ void zero(Bytes bytes) {
     std::fill(bytes.begin(), bytes.end(), std::byte{0});
 }
 
+// What a version leaves unused must be zero, so that a later one may give it a meaning.
+bool unused(ConstBytes bytes) {
+    return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
 std::uint32_t checksum_after_first_field(ConstBytes bytes) {
     return crc32c(bytes.subspan(sizeof(std::uint32_t)));
 }
@@ -127,7 +132,7 @@ bool from_image(const SlotImage& image, SlotEntry& entry) {
     entry.owner = {static_cast<OwnerId::Kind>(image.owner_kind), image.owner_number};
     entry.chunk = image.chunk;
     entry.state = static_cast<SlotState>(image.state);
-    return known_owner(image.owner_kind) &&
+    return known_owner(image.owner_kind) && unused(std::as_bytes(std::span(image.reserved))) &&
            image.state <= static_cast<std::uint8_t>(SlotState::used);
 }
 
@@ -172,6 +177,7 @@ Result<TableBlock<Entry>> decode_table(ConstBytes block, BlockKind kind, std::si
         if (!from_image(get_image<Image>(block.subspan(at)), entry)) return kCorrupt;
         at += sizeof(Image);
     }
+    if (!unused(block.subspan(at))) return kCorrupt;
     return table;
 }
 
@@ -268,7 +274,8 @@ Result<Superblock> decode_superblock(ConstBytes block) {
     superblock.domain = FailureDomainId{image.domain};
     superblock.slot_bytes = image.slot_bytes;
     superblock.slot_count = image.slot_count;
-    if (!consistent(superblock)) return Error{Code::corrupt, "drive.superblock: inconsistent"};
+    bool fits = unused(block.subspan(sizeof(image))) && consistent(superblock);
+    if (!fits) return Error{Code::corrupt, "drive.superblock: inconsistent"};
     return superblock;
 }
 

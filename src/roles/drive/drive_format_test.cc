@@ -132,6 +132,26 @@ TEST(DriveFormat, NoFlippedBitPasses) {
     }
 }
 
+TEST(DriveFormat, RefusesAMeaningItDoesNotKnow) {
+    auto seal = [](Block& block, std::size_t at, std::size_t from) {
+        std::memset(block.data() + at, 0, 4);
+        std::uint32_t checksum = crc32c(ConstBytes(block).subspan(from));
+        std::memcpy(block.data() + at, &checksum, 4);
+    };
+    Block block;
+    encode(example(), block);
+    block[100] = std::byte{1};
+    seal(block, 12, 0);
+    EXPECT_EQ(decode_superblock(block).code(), Code::corrupt);
+    // A reserved field of the second entry, and a byte behind the third and last.
+    for (std::size_t at : {32U + 2 * 40 - 1, 32U + 3 * 40}) {
+        encode(example_slots(), block);
+        block[at] = std::byte{1};
+        seal(block, 0, 4);
+        EXPECT_EQ(decode_slot_block(block).code(), Code::corrupt);
+    }
+}
+
 // Goal: hostile bytes with a true checksum decode to an error or to something within bounds.
 TEST(DriveFormat, StandsRandomFieldsWithATrueChecksum) {
     std::mt19937_64 random(2);
