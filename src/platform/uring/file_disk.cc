@@ -61,6 +61,12 @@ bool FileDisk::holds(std::uint64_t offset, std::uint64_t length) const {
     return length <= size_bytes_ && offset <= size_bytes_ - length;
 }
 
+int FileDisk::target_of(std::uint64_t length) const {
+    bool flushing = flushed_at_ && machine_.now() - *flushed_at_ < kFlushExpected;
+    bool cache = cached_ && length <= kCachedWriteMost && !flushing;
+    return cache ? cached_.get() : file_.get();
+}
+
 Task<Done> FileDisk::read(std::uint64_t offset, Bytes into) {
     CHECK(offset % kBlockBytes == 0 && into.size() % kBlockBytes == 0);
     CHECK(block_aligned(into.data()));
@@ -72,11 +78,12 @@ Task<Done> FileDisk::write(std::uint64_t offset, ConstBytes from) {
     CHECK(offset % kBlockBytes == 0 && from.size() % kBlockBytes == 0);
     CHECK(block_aligned(from.data()));
     if (!holds(offset, from.size())) return refuse("disk.write");
-    return transfer(&machine_, FileOperation::Kind::write, file_.get(), offset, writable(from),
-                    "disk.write");
+    return transfer(&machine_, FileOperation::Kind::write, target_of(from.size()), offset,
+                    writable(from), "disk.write");
 }
 
 Task<Done> FileDisk::flush() {
+    flushed_at_ = machine_.now();
     return sync(&machine_, FileOperation::Kind::sync_data, file_.get(), "disk.flush");
 }
 

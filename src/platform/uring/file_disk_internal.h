@@ -4,17 +4,31 @@
 #include "platform/uring/descriptor_internal.h"
 #include "platform/uring/machine_base_internal.h"
 
+#include <optional>
 #include <string>
 
 namespace weft {
 
 // A block device or a file. One operation of the kernel at a time a task, continued where it
 // came up short.
+//
+// The page cache is the write cache of a file, for small writes: a commit need not wait for the
+// medium until somebody flushes, and a device below that has a cache of its own is no safer. The
+// kernel keeps reads and writes past the page cache in step with it. While flushes come thick and
+// fast it only adds to them, so writes go to the device.
 class FileDisk final : public Disk {
 public:
-    FileDisk(MachineBase& machine, Descriptor file, std::uint64_t size_bytes, bool power_safe)
+    // Up to this a copy costs less than an operation of the device.
+    static constexpr std::uint64_t kCachedWriteMost = 64 * kKiB;
+    // After a flush, how long another is expected.
+    static constexpr Nanos kFlushExpected = 20 * kMillisecond;
+
+    // `cached`: the same file without O_DIRECT; empty if all is to go to the device at once.
+    FileDisk(MachineBase& machine, Descriptor file, Descriptor cached, std::uint64_t size_bytes,
+             bool power_safe)
         : machine_(machine),
           file_(std::move(file)),
+          cached_(std::move(cached)),
           size_bytes_(size_bytes),
           power_safe_(power_safe) {}
 
@@ -26,11 +40,15 @@ public:
 
 private:
     bool holds(std::uint64_t offset, std::uint64_t length) const;
+    // The descriptor for a write of so many bytes.
+    int target_of(std::uint64_t length) const;
 
     MachineBase& machine_;
     Descriptor file_;
+    Descriptor cached_;
     std::uint64_t size_bytes_;
     bool power_safe_;
+    std::optional<Nanos> flushed_at_;
 };
 
 // co_await gives the operation's result. Must end before it is destroyed: the kernel, or a

@@ -71,10 +71,10 @@ public:
     // "io_uring, deferred task work", "epoll, up to 8 disk threads (io_uring: not permitted)".
     virtual std::string describe() const = 0;
 
-    // Opens a block device or a file as a disk, O_DIRECT, and locks it against other processes.
-    // Errors: would_block (another process serves it, or it is mounted), not_found,
-    // permission_denied, not_supported (neither a file nor a block device, or its sectors are
-    // above 4 KiB) ...
+    // Opens a block device or a file as a disk, O_DIRECT (but small writes to a file), and locks it
+    // against other processes. Errors: would_block (another process serves it, or it is mounted),
+    // not_found, permission_denied, not_supported (neither a file nor a block device, or its
+    // sectors are above 4 KiB) ...
     virtual Result<OpenedDisk> open_disk(std::string path) = 0;
     // Makes a new file of that size, a multiple of 4 KiB, its space and its name durable.
     // Errors: already_exists, out_of_space, not_found (no such folder) ... Nothing is left then.

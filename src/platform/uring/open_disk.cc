@@ -49,6 +49,13 @@ Result<Opened> open_direct(const std::string& path, int flags) {
     return opened;
 }
 
+// Another opening of the same file, whatever lies at its path by now. Empty where there is no
+// /proc: all goes past the page cache then.
+Descriptor open_cached(int fd) {
+    std::string path = "/proc/self/fd/" + std::to_string(fd);
+    return Descriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+}
+
 Result<std::uint64_t> device_bytes(int fd) {
     int sector = 0;
     std::uint64_t bytes = 0;
@@ -135,7 +142,9 @@ Result<OpenedDisk> MachineBase::open_disk(std::string path) {
     } else if (!device && static_cast<std::uint64_t>(about.st_blocks) * 512 < size) {
         disk.warning = path + ": the file has holes, so its filesystem may run out of space";
     }
-    disk.disk = std::make_unique<FileDisk>(*this, std::move(file), round_down(size, kBlockBytes),
+    Descriptor cached = device || !direct ? Descriptor() : open_cached(file.get());
+    disk.disk = std::make_unique<FileDisk>(*this, std::move(file), std::move(cached),
+                                           round_down(size, kBlockBytes),
                                            device && is_power_safe(about.st_rdev));
     return disk;
 }
