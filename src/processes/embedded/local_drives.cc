@@ -3,20 +3,31 @@
 #include <cstdio>
 
 namespace weft::embedded {
+namespace {
 
-Result<std::shared_ptr<Disk>> LocalDrives::open_disk(const std::string& path) {
+// A process that was killed is gone some time before the kernel has ended what it had asked of
+// its drives and lets their locks go.
+constexpr Nanos kUnlockMost = 3 * kSecond;
+constexpr Nanos kUnlockPause = 10 * kMillisecond;
+
+}  // namespace
+
+Task<std::shared_ptr<Disk>> LocalDrives::open_disk(std::string path) {
+    Nanos deadline = machine_.now() + kUnlockMost;
     auto opened = machine_.open_disk(path);
-    if (!opened.ok()) {
-        if (opened.code() == Code::would_block) {
-            return Error{Code::limit_reached, "another process serves this drive"};
-        }
-        return opened.error();
+    while (opened.code() == Code::would_block && machine_.now() < deadline) {
+        co_await sleep(machine_, kUnlockPause);
+        opened = machine_.open_disk(path);
     }
+    if (opened.code() == Code::would_block) {
+        co_return Error{Code::limit_reached, "another process serves this drive"};
+    }
+    if (!opened.ok()) co_return opened.error();
     OpenedDisk disk = std::move(opened).value();
     if (!disk.warning.empty()) {
         std::fprintf(stderr, "weft: %s: %s\n", path.c_str(), disk.warning.c_str());
     }
-    return std::shared_ptr<Disk>(std::move(disk.disk));
+    co_return std::shared_ptr<Disk>(std::move(disk.disk));
 }
 
 Task<DriveEntry> LocalDrives::serve(std::shared_ptr<Disk> disk, std::string path,
@@ -38,7 +49,7 @@ Task<DriveEntry> LocalDrives::format(DriveEntry entry, std::uint64_t cluster,
         co_await or_return(
             co_await machine_.create_disk_file(entry.path, size, Preallocation::reserved));
     }
-    std::shared_ptr<Disk> disk = co_await or_return(open_disk(entry.path));
+    std::shared_ptr<Disk> disk = co_await or_return(co_await open_disk(entry.path));
     drive::NewDrive made;
     made.cluster = cluster;
     made.drive = entry.id;
@@ -50,7 +61,7 @@ Task<DriveEntry> LocalDrives::format(DriveEntry entry, std::uint64_t cluster,
 }
 
 Task<DriveEntry> LocalDrives::attach(std::string path, std::uint64_t cluster) {
-    std::shared_ptr<Disk> disk = co_await or_return(open_disk(path));
+    std::shared_ptr<Disk> disk = co_await or_return(co_await open_disk(path));
     co_return co_await serve(std::move(disk), std::move(path), cluster);
 }
 

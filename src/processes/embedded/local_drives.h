@@ -26,7 +26,8 @@ private:
         std::string path;
         process::FileIdentity identity;
     };
-    Result<std::shared_ptr<Disk>> open_disk(const std::string& path);
+    // limit_reached: another process serves it.
+    Task<std::shared_ptr<Disk>> open_disk(std::string path);
     Task<DriveEntry> serve(std::shared_ptr<Disk> disk, std::string path, std::uint64_t cluster);
 
     Machine& machine_;
