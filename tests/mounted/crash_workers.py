@@ -49,6 +49,14 @@ def write_all(file: int, content: bytes):
         left = left[os.write(file, left):]
 
 
+def new_name(rng, taken, name_of) -> str:
+    """One that nothing has: an operation on it is refused only by a filesystem that is wrong."""
+    while True:
+        name = name_of(rng.randrange(10**6))
+        if name not in taken:
+            return name
+
+
 def content_of(seed, bytes_most: int) -> bytes:
     rng = random.Random(f"content {seed}")
     return rng.randbytes(rng.randrange(bytes_most + 1))
@@ -282,9 +290,8 @@ class Mover(StateWorker):
         if rng.random() < 0.2:
             return ("exchange", *rng.sample(paths, 2))
         source = rng.choice(paths)
-        target = source
-        while target in state:  # A rename onto another would be refused, or remove that one.
-            target = f"{rng.choice(self.places)}/{state[source]}-{rng.randrange(1000)}"
+        target = new_name(rng, state, lambda number:
+                          f"{rng.choice(self.places)}/{state[source]}-{number}")
         return "move", source, target
 
     def after(self, state: dict, step) -> dict:
@@ -345,7 +352,8 @@ class Linker(StateWorker):
         if len(paths) > 5 * self.inodes or (state[path][1] > 1 and rng.random() < 0.45):
             removable = [p for p in paths if state[p][1] > 1]
             return "unlink", rng.choice(removable), ""
-        return "link", path, f"{rng.choice(self.places)}/n{rng.randrange(10**6)}"
+        return "link", path, new_name(rng, state,
+                                      lambda number: f"{rng.choice(self.places)}/n{number}")
 
     def after(self, state: dict, step) -> dict:
         how, path, target = step
@@ -386,12 +394,14 @@ class Shaper(StateWorker):
         empty = [p for p in sorted(state) if not any(q.startswith(p + "/") for q in state)]
         kind = rng.choice(["mkdir", "symlink", "remove", "chmod", "setxattr", "removexattr"])
         if kind in ("mkdir", "symlink") and len(state) < self.most:
-            parent, name = rng.choice(folders), f"{kind}{rng.randrange(10**6)}"
-            return kind, name if parent == "." else f"{parent}/{name}", rng.randrange(10**6)
+            parent = rng.choice(folders)
+            prefix = kind if parent == "." else f"{parent}/{kind}"
+            return kind, new_name(rng, state, lambda number: f"{prefix}{number}"), \
+                rng.randrange(10**6)
         if kind == "remove" and empty:
             return kind, rng.choice(empty), 0
         if len(folders) == 1:
-            return "mkdir", f"mkdir{rng.randrange(10**6)}", 0
+            return "mkdir", new_name(rng, state, lambda number: f"mkdir{number}"), 0
         path = rng.choice(folders[1:])
         if kind == "removexattr" and state[path][2] is not None:
             return kind, path, 0
