@@ -1,3 +1,4 @@
+#include "engines/segments/drive_table.h"
 #include "engines/segments/segments_testing_internal.h"
 #include "platform/runtime/join.h"
 
@@ -211,10 +212,48 @@ TEST(SegmentAppend, LeavesTheLastSpaceToCleanerAndIndex) {
     EXPECT_EQ(written, free_before);
     EXPECT_EQ(world.store->free_blocks(), 0U);
     EXPECT_EQ(world.try_append(16, StreamKind::cold).code(), Code::out_of_space);
-    EXPECT_TRUE(world.try_append(16, StreamKind::index).ok());
-    EXPECT_TRUE(world.try_append(64, StreamKind::cleaner).ok());
-    EXPECT_EQ(world.try_append(4, StreamKind::cleaner).code(), Code::out_of_space);
-    EXPECT_TRUE(world.try_append(16, StreamKind::index).ok());
+    EXPECT_TRUE(world.try_append(64, StreamKind::index, Purpose::index).ok());
+    EXPECT_EQ(world.try_append(4, StreamKind::cold, Purpose::destage).code(), Code::out_of_space);
+    EXPECT_TRUE(world.try_append(64, StreamKind::cleaner, Purpose::cleaning).ok());
+    EXPECT_EQ(world.try_append(4, StreamKind::cleaner, Purpose::cleaning).code(),
+              Code::out_of_space);
+}
+
+TEST(SegmentAppend, WhatIsPromisedToOthersIsNotFree) {
+    World world(1, 6, 20, 16);
+    DriveTable table(world.reactor, world.drives);
+    std::uint64_t promised = 5;
+    table.set_promised([&promised] { return promised; });
+    table.set_map(world.map);
+    SegmentStore store(world.reactor, table, world.drives, world.log, world.owner);
+    store.set_map(world.map);
+    ASSERT_TRUE(world.reactor.run(store.open()).ok());
+    EXPECT_EQ(store.free_blocks(), (20U - 2 - 5) * 4 * 16);
+    promised = 0;
+    EXPECT_EQ(store.free_blocks(), (20U - 2) * 4 * 16);
+    promised = 18;
+    std::vector<std::byte> data(kBlockBytes);
+    EXPECT_EQ(world.reactor.run(store.append(StreamKind::hot, data)).code(), Code::out_of_space);
+    EXPECT_EQ(store.space().segments, 20U);  // It is still there.
+}
+
+TEST(SegmentAppend, BlocksThatWereOverwrittenSoonAreHot) {
+    World world;
+    world.start();
+    Written first = world.append(64, StreamKind::cold);
+    EXPECT_EQ(world.store->stream_for(SegmentId{}), StreamKind::cold);
+    EXPECT_EQ(world.store->stream_for(first.runs[0].first.segment), StreamKind::hot);
+    Written moved = world.append(64, StreamKind::cleaner);
+    EXPECT_EQ(world.store->stream_for(moved.runs[0].first.segment), StreamKind::cold);
+    // Hot segments live for one segment's blocks: what is older than that is cold.
+    std::vector<Written> hot;
+    for (int i = 0; i < 4; ++i) {
+        hot.push_back(world.append(256, StreamKind::hot));
+        if (i > 0) world.kill(hot[hot.size() - 2]);
+        world.let_time_pass(20 * kSecond);
+    }
+    EXPECT_EQ(world.store->stream_for(first.runs[0].first.segment), StreamKind::cold);
+    EXPECT_EQ(world.store->stream_for(hot.back().runs[0].first.segment), StreamKind::hot);
 }
 
 TEST(SegmentAppend, EndsCancelledAfterClose) {

@@ -50,7 +50,7 @@ SegmentStore::State::Place SegmentStore::State::take_rows(Segment& segment, std:
     return {Hold(*this, segment, Hold::Why::appends), first, rows};
 }
 
-Task<SegmentStore::State::Place> SegmentStore::State::reserve(StreamKind stream,
+Task<SegmentStore::State::Place> SegmentStore::State::reserve(StreamKind stream, Purpose purpose,
                                                               std::uint64_t blocks) {
     if (Segment* open = usable_open_segment(stream)) co_return take_rows(*open, blocks);
     SharedMutex& mutex = *opening[static_cast<std::size_t>(stream)];
@@ -58,7 +58,7 @@ Task<SegmentStore::State::Place> SegmentStore::State::reserve(StreamKind stream,
     Segment* open = usable_open_segment(stream);  // Another append may have opened one.
     if (open == nullptr) {
         if (closing) co_return Error{Code::cancelled, "segments.append"};
-        co_await or_return(co_await open_segment(stream));
+        co_await or_return(co_await open_segment(stream, purpose));
         open = find(open_segments[static_cast<std::size_t>(stream)]);
         CHECK(open != nullptr);
     }
@@ -113,11 +113,13 @@ Task<Done> SegmentStore::State::write_stripe(Segment* segment, std::uint32_t fir
 }
 
 // Writes as much of the front of `data` as one segment has room for; returns how many bytes.
-Task<std::uint64_t> SegmentStore::State::append_part(StreamKind stream, ConstBytes data,
-                                                     std::vector<BlockRun>* runs) {
+Task<std::uint64_t> SegmentStore::State::append_part(StreamKind stream, Purpose purpose,
+                                                     ConstBytes data, std::vector<BlockRun>* runs,
+                                                     Claims* claims) {
     Result<Done> outcome = Done{};
     for (int tries = 0; tries < kAppendTriesMost; ++tries) {
-        Place place = co_await or_return(co_await reserve(stream, data.size() / kBlockBytes));
+        Place place =
+            co_await or_return(co_await reserve(stream, purpose, data.size() / kBlockBytes));
         Segment& segment = place.hold.segment();
         std::uint64_t room = std::uint64_t{place.rows} * segment.data_width() * kBlockBytes;
         ConstBytes part = data.first(std::min(data.size(), room));
@@ -125,8 +127,12 @@ Task<std::uint64_t> SegmentStore::State::append_part(StreamKind stream, ConstByt
         if (outcome.ok()) {
             std::uint64_t blocks = part.size() / kBlockBytes;
             add_runs(segment.id, place.first, place.rows, blocks, runs);
-            segment.unclaimed += static_cast<std::int64_t>(blocks);
-            segment.last_append = reactor.now();
+            if (claims != nullptr) {
+                claims->held_.push_back(std::make_shared<Hold>(*this, segment, Hold::Why::claims));
+            } else {
+                segment.unclaimed += static_cast<std::int64_t>(blocks);
+                segment.last_append = reactor.now();
+            }
             co_return part.size();
         }
         // Some of its slots have the row and some not: nothing more goes there.
@@ -141,12 +147,14 @@ Task<std::uint64_t> SegmentStore::State::append_part(StreamKind stream, ConstByt
     co_return outcome.error();
 }
 
-Task<std::vector<BlockRun>> SegmentStore::State::append(StreamKind stream, ConstBytes data) {
+Task<std::vector<BlockRun>> SegmentStore::State::append(StreamKind stream, ConstBytes data,
+                                                        Purpose purpose, Claims* claims) {
     CHECK(opened && !data.empty() && data.size() % kBlockBytes == 0);
     std::vector<BlockRun> runs;
     while (!data.empty()) {
         if (closing) co_return Error{Code::cancelled, "segments.append"};
-        std::uint64_t written = co_await or_return(co_await append_part(stream, data, &runs));
+        std::uint64_t written =
+            co_await or_return(co_await append_part(stream, purpose, data, &runs, claims));
         data = data.subspan(written);
     }
     co_return runs;

@@ -4,6 +4,7 @@
 #include "platform/runtime/join.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace weft::segments {
@@ -93,14 +94,17 @@ bool DriveTable::suspected(DriveId drive) const {
 void DriveTable::took_slot(DriveId drive) {
     Drive* known = find(drive);
     if (known != nullptr && known->free_slots > 0) --known->free_slots;
+    ++slot_changes_;
 }
 
 void DriveTable::gave_slot(DriveId drive) {
     if (Drive* known = find(drive)) ++known->free_slots;
+    ++slot_changes_;
 }
 
 void DriveTable::found_full(DriveId drive) {
     if (Drive* known = find(drive)) known->free_slots = 0;
+    ++slot_changes_;
 }
 
 std::vector<Candidate> DriveTable::candidates(bool with_suspects) const {
@@ -119,6 +123,37 @@ std::uint64_t DriveTable::slot_count() const {
         if (drive.state == DriveState::active) total += drive.slot_count;
     }
     return total;
+}
+
+std::uint64_t DriveTable::segments_free(unsigned width, bool with_suspects) const {
+    bool known = free_.as_of == changes_ && free_.slots_as_of == slot_changes_ &&
+                 free_.width == width && free_.with_suspects == with_suspects;
+    if (!known) {
+        auto counted = candidates(with_suspects);
+        free_ = {changes_, slot_changes_, width, with_suspects, segments_that_fit(counted, width)};
+    }
+    return free_.segments - std::min(free_.segments, promised());
+}
+
+std::uint64_t DriveTable::segments_in_all(unsigned width) const {
+    if (in_all_.as_of == changes_ && in_all_.width == width) return in_all_.segments;
+    std::vector<Candidate> empty;
+    for (const auto& [id, drive] : known_) {
+        bool counts = drive.state == DriveState::active && drive.slot_count > 0;
+        if (counts) empty.push_back({id, drive.domain, drive.slot_count});
+    }
+    in_all_ = {changes_, 0, width, false, segments_that_fit(empty, width)};
+    return in_all_.segments;
+}
+
+unsigned DriveTable::active_domains() const {
+    if (domains_.as_of == changes_) return domains_.width;
+    std::set<FailureDomainId> domains;
+    for (const auto& [id, drive] : known_) {
+        if (drive.state == DriveState::active) domains.insert(drive.domain);
+    }
+    domains_ = {changes_, 0, static_cast<unsigned>(domains.size()), false, 0};
+    return domains_.width;
 }
 
 bool DriveTable::older_than(Nanos age) const {

@@ -5,7 +5,9 @@
 #include "model/services/drive_service.h"
 #include "platform/runtime/sync.h"
 
+#include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace weft::segments {
@@ -41,6 +43,14 @@ public:
     // Rises whenever candidates() may have other drives than before.
     std::uint64_t changes() const { return changes_; }
     std::uint64_t slot_count() const;  // Of all writable drives.
+    // Segments that somebody else may take at any time: they do not count as free. Asked often.
+    void set_promised(std::function<std::uint64_t()> promised) { promised_ = std::move(promised); }
+    std::uint64_t promised() const { return promised_ ? promised_() : 0; }
+    // Segments so wide that fit into the free slots of candidates(), less those promised.
+    std::uint64_t segments_free(unsigned width, bool with_suspects) const;
+    // Those that would fit if all active drives of the map were empty, and these drives' domains.
+    std::uint64_t segments_in_all(unsigned width) const;
+    unsigned active_domains() const;
 
     // Asks every readable drive how it is, unless all were asked less than `age` ago. Who does
     // not answer is suspected. Concurrent callers share the answers.
@@ -66,6 +76,19 @@ private:
     std::map<DriveId, Drive> known_;
     SharedMutex refreshing_;
     std::uint64_t changes_ = 1;
+    std::uint64_t slot_changes_ = 1;
+    // The last answers: they are asked for before every write.
+    struct Answer {
+        std::uint64_t as_of = 0;
+        std::uint64_t slots_as_of = 0;
+        unsigned width = 0;
+        bool with_suspects = false;
+        std::uint64_t segments = 0;
+    };
+    std::function<std::uint64_t()> promised_;
+    mutable Answer free_;
+    mutable Answer in_all_;
+    mutable Answer domains_;
     bool ever_refreshed_ = false;
     Nanos refreshed_at_ = 0;
 };

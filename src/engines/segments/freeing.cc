@@ -43,6 +43,22 @@ SegmentStore::State::Standing SegmentStore::State::standing(const Segment& segme
     return settling ? Standing::settling : Standing::free;
 }
 
+std::uint64_t SegmentStore::State::user_blocks_written() const {
+    return counters.blocks_written[static_cast<std::size_t>(StreamKind::hot)] +
+           counters.blocks_written[static_cast<std::size_t>(StreamKind::cold)];
+}
+
+void SegmentStore::State::note_lifetime(const Segment& segment) {
+    if (segment.record.stream != StreamKind::hot) return;
+    constexpr std::uint64_t kAveragedOver = 16;
+    std::uint64_t lived = user_blocks_written() - segment.opened_after;
+    if (hot_lifetime == UINT64_MAX) {
+        hot_lifetime = lived;
+    } else {
+        hot_lifetime = (hot_lifetime * (kAveragedOver - 1) + lived) / kAveragedOver;
+    }
+}
+
 // Called in the midst of commits and destructors: the reaper begins later, by itself.
 void SegmentStore::State::wake_reaper(const Segment& segment) {
     if (!opened || closing || standing(segment) == Standing::in_use) return;
@@ -124,6 +140,7 @@ Task<Done> SegmentStore::State::reap_some(std::vector<SegmentId> ids) {
             const SegmentSlot& slot = segment->record.slots[chunk];
             if (!slot_missing(*segment, chunk)) slots.push_back(slot);
         }
+        note_lifetime(*segment);
         segments.erase(id);
         dying.erase(id);
         ++counters.segments_freed;

@@ -70,6 +70,25 @@ TEST(SegmentFreeing, KeepsBlocksThatWaitForTheirRecord) {
     EXPECT_EQ(world.store->counters().segments_freed, 1U);
 }
 
+TEST(SegmentFreeing, KeepsWhatIsClaimedHoweverLongAndThenFreesItAtOnce) {
+    World world;
+    world.start();
+    auto data = world.noise(256);
+    Claims claims;
+    auto runs =
+        world.reactor.run(world.store->append(StreamKind::hot, data, Purpose::user, &claims));
+    ASSERT_TRUE(runs.ok());
+    Written pending = World::describe(runs.value(), data);
+    (void)world.append(256);  // Closes the segment.
+    world.let_time_pass(1000 * kSecond);
+    EXPECT_EQ(world.read(pending), Code::ok);
+    world.count(pending, 1);
+    claims.clear();
+    world.kill(pending);
+    world.let_time_pass(100 * kMillisecond);
+    EXPECT_EQ(world.store->counters().segments_freed, 1U);
+}
+
 TEST(SegmentFreeing, BlocksThatNobodyClaimsAreFreedInTheEnd) {
     World world;
     world.start();

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Nanos kStatusAge = 1 * kSecond;
 constexpr int kOpenTriesMost = 8;
+constexpr std::uint64_t kJournalSegments = 4;  // That it may want before it can be trimmed.
 
 unsigned domains_of(const std::vector<Candidate>& candidates) {
     std::set<FailureDomainId> domains;
@@ -36,27 +37,50 @@ SegmentStore::State::Width SegmentStore::State::width_now() {
     return present_width;
 }
 
-// Segments that hot and cold streams leave to cleaning and to the index, so that deleting and
-// cleaning go on when the drives are full. All shards clean at once, each into one segment
-// beside one of the index, and journals take slots of the same drives; a small cluster can
-// spare only a part of that.
-std::uint64_t SegmentStore::State::reserved_segments(unsigned width) const {
+// Segments that users' writes leave to cleaning, to the index and to the journal, so that deleting
+// and cleaning go on when the drives are full. All shards clean at once, each into one segment
+// beside one of the index; a small cluster can spare only a part of that.
+std::uint64_t SegmentStore::State::kept_in_all(unsigned width) const {
     std::uint64_t capacity = table.slot_count() / width;
     std::uint64_t least = std::min<std::uint64_t>(2, capacity / 4);
     std::uint64_t most = 2 * std::uint64_t{shard_count} + 8;
-    return std::clamp(capacity / 16, least, most);
+    return std::clamp(capacity / 8, least, most);
 }
 
-Result<std::vector<DriveId>> SegmentStore::State::place(StreamKind stream, Width& at) {
+// Without the journal nothing goes on, without cleaning nothing comes back. A cleaner gives back
+// more than it takes as soon as it is done with one segment, so it is the last to be refused:
+// what else goes on may take what there is only as far as cleaning can win it back.
+std::uint64_t SegmentStore::State::kept_from(Purpose purpose, unsigned width) const {
+    std::uint64_t all = kept_in_all(width);
+    std::uint64_t least = std::min<std::uint64_t>(all / 4, kJournalSegments);
+    switch (purpose) {
+        case Purpose::user:
+            return all;
+        case Purpose::destage:
+            return least + (all - least) / 2;
+        case Purpose::index:
+            return least;
+        case Purpose::cleaning:
+            return least / 2;
+    }
+    return all;
+}
+
+Result<std::vector<DriveId>> SegmentStore::State::place(Purpose purpose, Width& at) {
     at = width_now();
     if (at.data == 0) return Error{Code::unavailable, "segments.place"};
     auto candidates = table.candidates(at.with_suspects);
-    bool may_take_last = stream == StreamKind::cleaner || stream == StreamKind::index;
-    std::uint64_t kept = may_take_last ? 0 : reserved_segments(at.total());
-    // Who frees space may go narrower where single domains are full.
+    std::uint64_t kept = kept_from(purpose, at.total()) + table.promised();
+    std::uint64_t kept_slots = kept * at.total();
+    std::uint64_t free_slots = 0;
+    for (const Candidate& candidate : candidates) free_slots += candidate.free_slots;
+    // Who frees space may go narrower where single domains are full, but not to take what is kept.
     while (segments_that_fit(candidates, at.total()) <= kept) {
-        if (!may_take_last || at.data == 1) return Error{Code::out_of_space, "segments.place"};
+        bool full = purpose == Purpose::user || at.data == 1;
         --at.data;
+        if (full || free_slots < kept_slots + at.total()) {
+            return Error{Code::out_of_space, "segments.place"};
+        }
     }
     auto chosen = choose_drives(candidates, at.total(), {}, reactor);
     CHECK(chosen.has_value());  // At least one segment fits.
@@ -107,7 +131,7 @@ Task<std::vector<SegmentSlot>> SegmentStore::State::allocate_slots(std::vector<D
     co_return outcome.error();
 }
 
-Task<Done> SegmentStore::State::open_segment(StreamKind stream) {
+Task<Done> SegmentStore::State::open_segment(StreamKind stream, Purpose purpose) {
     Result<Done> outcome = Done{};
     for (int tries = 0; tries < kOpenTriesMost; ++tries) {
         Width seen = width_now();
@@ -115,11 +139,11 @@ Task<Done> SegmentStore::State::open_segment(StreamKind stream) {
         Nanos age = doubtful ? 1 : kStatusAge;
         co_await or_return(co_await table.refresh(age));
         Width chosen_width;
-        auto chosen = place(stream, chosen_width);
+        auto chosen = place(purpose, chosen_width);
         if (chosen.code() == Code::out_of_space && table.older_than(1)) {
             // Others may have given slots back since.
             co_await or_return(co_await table.refresh(1));
-            chosen = place(stream, chosen_width);
+            chosen = place(purpose, chosen_width);
         }
         auto on = co_await or_return(std::move(chosen));
 
@@ -142,6 +166,7 @@ Task<Done> SegmentStore::State::open_segment(StreamKind stream) {
         segment.record.stream = stream;
         segment.record.slot_blocks = slot_blocks;
         segment.record.born_ns = reactor.wall_now();
+        segment.opened_after = user_blocks_written();
         segment.record.slots = std::move(slots).value();
         open_segments[static_cast<std::size_t>(stream)] = id;
         (void)log_record(segment);
@@ -162,14 +187,22 @@ void SegmentStore::State::refresh_soon() {
     gate.spawn(refresh_in_background());
 }
 
-std::uint64_t SegmentStore::State::free_blocks() {
+SegmentSpace SegmentStore::State::space() {
     refresh_soon();
+    SegmentSpace space;
+    // A drive that is merely slow or suspected takes nothing away from what there is.
+    unsigned domains = table.active_domains();
+    if (domains <= parity_width) return space;
+    unsigned data = std::min(data_width, domains - parity_width);
+    space.segments = table.segments_in_all(data + parity_width);
+    space.segments_kept = kept_in_all(data + parity_width);
+    space.segment_blocks = std::uint64_t{data} * slot_blocks;
     Width now = width_now();
-    if (now.data == 0) return 0;
-    std::uint64_t fit = segments_that_fit(table.candidates(now.with_suspects), now.total());
-    std::uint64_t kept = reserved_segments(now.total());
-    std::uint64_t segments_free = fit > kept ? fit - kept : 0;
-    return segments_free * now.data * slot_blocks;
+    if (now.data == 0) return space;
+    std::uint64_t free = table.segments_free(now.total(), now.with_suspects);
+    std::uint64_t kept = kept_in_all(now.total());
+    if (free > kept) space.free_blocks = (free - kept) * now.data * slot_blocks;
+    return space;
 }
 
 }  // namespace weft::segments

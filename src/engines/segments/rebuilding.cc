@@ -41,7 +41,7 @@ bool SegmentStore::State::should_move(const Segment& segment, unsigned chunk) co
 }
 
 bool SegmentStore::State::needs_rebuild(const Segment& segment) const {
-    if (segment.live == 0 && segment.unclaimed == 0) return false;
+    if (segment.live == 0 && segment.unclaimed == 0 && segment.claims == 0) return false;
     for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
         if (should_move(segment, chunk)) return true;
     }

@@ -5,6 +5,7 @@
 #include "platform/runtime/join.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace weft::segments {
 namespace {
@@ -23,7 +24,9 @@ double cleaning_worth(const Segment& segment, std::int64_t wall_now) {
     double used = static_cast<double>(segment.record.used_blocks) * segment.record.data_width;
     double u = std::min(1.0, static_cast<double>(segment.live) / used);
     auto age = static_cast<double>(std::max<std::int64_t>(wall_now - segment.record.born_ns, 1));
-    return (1 - u) * age / (1 + u);
+    // The root of the age: where everything is written alike, age says little, and where it is
+    // not, the streams are apart already.
+    return (1 - u) * std::sqrt(age) / (1 + u);
 }
 
 }  // namespace
@@ -147,8 +150,15 @@ Task<Done> SegmentStore::State::close() {
     co_return co_await gate.close();
 }
 
-SegmentStore::SegmentStore(Reactor& reactor, DriveService& drives, SegmentLog& log, OwnerId owner)
-    : state_(std::make_unique<State>(reactor, drives, log, owner)) {}
+SegmentStore::SegmentStore(Reactor& reactor, DriveService& drives, SegmentLog& log, OwnerId owner) {
+    auto own = std::make_unique<DriveTable>(reactor, drives);
+    DriveTable& table = *own;
+    state_ = std::make_unique<State>(reactor, drives, log, owner, table, std::move(own));
+}
+
+SegmentStore::SegmentStore(Reactor& reactor, DriveTable& table, DriveService& drives,
+                           SegmentLog& log, OwnerId owner)
+    : state_(std::make_unique<State>(reactor, drives, log, owner, table, nullptr)) {}
 
 SegmentStore::~SegmentStore() = default;
 
@@ -156,7 +166,7 @@ void SegmentStore::set_map(const ClusterMap& map) {
     CHECK(map.data_width >= 1 && map.data_width <= erasure::kDataWidthMost);
     CHECK(map.parity_width >= erasure::kParityWidthLeast &&
           map.parity_width <= erasure::kParityWidthMost);
-    state_->table.set_map(map);
+    if (state_->own_table != nullptr) state_->own_table->set_map(map);
     state_->data_width = map.data_width;
     state_->parity_width = map.parity_width;
     state_->slot_blocks = static_cast<std::uint32_t>(map.slot_bytes / kBlockBytes);
@@ -192,8 +202,13 @@ Task<Done> SegmentStore::close() {
     return state_->close();
 }
 
-Task<std::vector<BlockRun>> SegmentStore::append(StreamKind stream, ConstBytes data) {
-    return state_->append(stream, data);
+Task<std::vector<BlockRun>> SegmentStore::append(StreamKind stream, ConstBytes data,
+                                                 Purpose purpose, Claims* claims) {
+    return state_->append(stream, data, purpose, claims);
+}
+
+void Claims::add(Claims other) {
+    std::move(other.held_.begin(), other.held_.end(), std::back_inserter(held_));
 }
 
 std::uint64_t SegmentStore::max_append_bytes() const {
@@ -234,6 +249,35 @@ std::vector<SegmentId> SegmentStore::cleaning_candidates(std::size_t most) const
     return ids;
 }
 
+std::optional<CleaningChoice> SegmentStore::best_to_clean(const std::set<SegmentId>& except) const {
+    std::int64_t now = state_->reactor.wall_now();
+    std::optional<CleaningChoice> best;
+    for (const auto& [id, segment] : state_->segments) {
+        std::int64_t used = std::int64_t{segment.record.used_blocks} * segment.record.data_width;
+        if (!segment.record.closed || segment.live <= 0 || segment.live >= used) continue;
+        if (segment.claims > 0 || except.contains(id)) continue;
+        double worth = cleaning_worth(segment, now);
+        if (best.has_value() && best->worth >= worth) continue;
+        best = {id, segment.record.stream, worth, static_cast<std::uint64_t>(segment.live),
+                static_cast<std::uint64_t>(used - segment.live)};
+    }
+    return best;
+}
+
+StreamKind SegmentStore::stream_for(SegmentId previous) const {
+    const Segment* segment = state_->find(previous);
+    if (segment == nullptr) return StreamKind::cold;
+    bool written_by_user =
+        segment->record.stream == StreamKind::hot || segment->record.stream == StreamKind::cold;
+    std::uint64_t lived = state_->user_blocks_written() - segment->opened_after;
+    bool short_lived = written_by_user && lived < state_->hot_lifetime;
+    return short_lived ? StreamKind::hot : StreamKind::cold;
+}
+
+std::uint64_t SegmentStore::emptied_segments() const {
+    return state_->dying.size();
+}
+
 std::vector<SegmentStatus> SegmentStore::list() const {
     std::vector<SegmentStatus> listed;
     for (const auto& [id, segment] : state_->segments) {
@@ -253,7 +297,11 @@ const SegmentRecord* SegmentStore::find(SegmentId id) const {
 }
 
 std::uint64_t SegmentStore::free_blocks() const {
-    return state_->free_blocks();
+    return state_->space().free_blocks;
+}
+
+SegmentSpace SegmentStore::space() const {
+    return state_->space();
 }
 
 std::uint64_t SegmentStore::open_blocks(StreamKind stream) const {

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -46,6 +48,51 @@ struct SegmentCounters {
     std::uint64_t segments_freed = 0;
 };
 
+// Keeps blocks that append() handed out from being taken for nobody's, until the record that
+// makes them live has been applied. Goes before the store does.
+class Claims {
+public:
+    Claims() = default;
+    Claims(Claims&&) = default;
+    Claims& operator=(Claims&&) = default;
+    Claims(const Claims&) = delete;
+    Claims& operator=(const Claims&) = delete;
+    void add(Claims other);
+    void clear() { held_.clear(); }
+
+private:
+    friend class SegmentStore;
+    std::vector<std::shared_ptr<void>> held_;
+};
+
+// What an append is for: which of the last free segments it may take.
+enum class Purpose : std::uint8_t {
+    user,     // None: it is refused, or waits.
+    destage,  // Of what has been acked: some of them.
+    cleaning,
+    index,
+};
+
+// A closed segment with dead blocks, and what cleaning it would win.
+struct CleaningChoice {
+    SegmentId id;
+    StreamKind stream = StreamKind::hot;
+    double worth = 0;
+    std::uint64_t live_blocks = 0;
+    std::uint64_t dead_blocks = 0;
+};
+
+// What the drives hold of segments at the present scheme, whoever they belong to. Segments are
+// counted whole, blocks are data blocks.
+struct SegmentSpace {
+    std::uint64_t segments = 0;       // That would fit on the drives of the map if they were empty.
+    std::uint64_t segments_kept = 0;  // Kept back for cleaning, the index and the journal.
+    std::uint64_t segment_blocks = 0;
+    std::uint64_t free_blocks = 0;  // What is kept back is not among them.
+};
+
+class DriveTable;
+
 // One shard's segments: append-only stripes over k+m slots on distinct failure domains.
 //
 // Written once, never in place, so there is no write hole. One open segment a stream; a
@@ -55,13 +102,17 @@ struct SegmentCounters {
 //
 // Live blocks: the owner reports each block that comes into or goes out of use, in the same
 // batch that makes it so (mutation `add` on keys::live), and calls note_live() when it applies
-// that batch. A closed segment without live blocks is freed, once the record that made the
-// last one dead survives loss of power (else a shorter replay would want it back).
+// that batch. A closed segment without live blocks and claims is freed, once the record that made
+// the last one dead survives loss of power (else a shorter replay would want it back).
 //
 // Deterministic; used from one core.
 class SegmentStore {
 public:
     SegmentStore(Reactor& reactor, DriveService& drives, SegmentLog& log, OwnerId owner);
+    // With others that know the same drives by one table, so that each sees what the others take.
+    // The table outlives the stores, and has the map already.
+    SegmentStore(Reactor& reactor, DriveTable& table, DriveService& drives, SegmentLog& log,
+                 OwnerId owner);
     ~SegmentStore();
 
     // The drives, scheme and slot size to use from now on. Call before anything else.
@@ -78,10 +129,14 @@ public:
 
     // Writes `data` (a multiple of 4 KiB) as one stripe, or where a segment ends as two, and
     // returns where its blocks lie, in order, as runs of at most kExtentBlocksMost blocks. It
-    // has not been flushed. out_of_space: no drive has a free slot (clean, then retry); the last
-    // ones are kept for the streams `cleaner` and `index`. What is appended must be noted as
-    // live within a minute, or is forgotten.
-    Task<std::vector<BlockRun>> append(StreamKind stream, ConstBytes data);
+    // has not been flushed. out_of_space: no drive has a free slot for this purpose (clean, then
+    // retry). `claims` keeps the blocks until they are live; without it they must be noted as
+    // live within a minute, or are forgotten.
+    Task<std::vector<BlockRun>> append(StreamKind stream, ConstBytes data,
+                                       Purpose purpose = Purpose::user, Claims* claims = nullptr);
+    // The stream for a block whose present version lies in `previous`; 0: there is none. What was
+    // overwritten soon after it was written will be so again (SepBIT: Wang et al., FAST 2022).
+    StreamKind stream_for(SegmentId previous) const;
     std::uint64_t max_append_bytes() const;
 
     // Reads run.count blocks and holds each to its crc; a block that is bad or missing is
@@ -101,16 +156,21 @@ public:
     Task<Done> scrub(std::function<Task<Done>(SegmentId)> verify);
 
     // Closed segments with dead blocks, best to clean first (cost-benefit: Rosenblum and
-    // Ousterhout 1992): (1 - u) * age / (1 + u).
+    // Ousterhout 1992): (1 - u) * sqrt(age) / (1 + u).
     std::vector<SegmentId> cleaning_candidates(std::size_t most) const;
+    // The best of them that is not in `except`; empty if there is none.
+    std::optional<CleaningChoice> best_to_clean(const std::set<SegmentId>& except) const;
+    // Closed segments that are about to be freed.
+    std::uint64_t emptied_segments() const;
     std::vector<SegmentStatus> list() const;
     // The record of a segment; nullptr if it is gone.
     const SegmentRecord* find(SegmentId id) const;
 
-    // Blocks of data that fit into what is free now, at the present scheme.
+    // Blocks of data that fit into what is free now, at the present scheme, less what is kept.
     std::uint64_t free_blocks() const;
     // Blocks of data that fit into the open segment of the stream, which are not free any more.
     std::uint64_t open_blocks(StreamKind stream) const;
+    SegmentSpace space() const;
     const SegmentCounters& counters() const;
 
 private:

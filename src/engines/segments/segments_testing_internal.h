@@ -156,9 +156,10 @@ struct World {
         }
         return written;
     }
-    Result<Written> try_append(std::size_t blocks, StreamKind stream = StreamKind::hot) {
+    Result<Written> try_append(std::size_t blocks, StreamKind stream = StreamKind::hot,
+                               Purpose purpose = Purpose::user) {
         auto data = noise(blocks);
-        auto runs = reactor.run(store->append(stream, data));
+        auto runs = reactor.run(store->append(stream, data, purpose));
         if (!runs.ok()) return runs.error();
         Written written = describe(runs.value(), std::move(data));
         count(written, 1);

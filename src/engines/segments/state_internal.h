@@ -16,12 +16,13 @@ struct Segment {
     SegmentId id;
     SegmentRecord record;
     std::int64_t live = 0;
-    std::uint32_t reserved = 0;  // While open: blocks of each slot that appends have taken.
+    std::uint64_t opened_after = 0;  // Blocks of users that this store had written by then.
+    std::uint32_t reserved = 0;      // While open: blocks of each slot that appends have taken.
 
     // Blocks that append() handed out and no note_live() has counted yet: their record may be
     // about to be committed, so the segment is not free whatever `live` says.
     std::int64_t unclaimed = 0;
-    Nanos last_append = -3600 * kSecond;  // When append() last handed out blocks.
+    Nanos last_append = -3600 * kSecond;  // When append() last handed out blocks without a claim.
 
     Lsn killed_at;  // Of the record that took the last live block away.
     // It came without live blocks from restore(): which record killed it is not known.
@@ -34,6 +35,7 @@ struct Segment {
     std::uint32_t lost = 0;
     std::uint32_t holders = 0;  // Somebody works on it: it is not freed meanwhile.
     std::uint32_t appends = 0;  // Some of the holders are writing rows.
+    std::uint32_t claims = 0;   // Some have blocks that are about to become live.
     // Of the widest segment that was possible when this one was opened: when more becomes
     // possible, a narrow one is closed.
     unsigned possible_width = 0;
@@ -56,13 +58,15 @@ struct Row {
 };
 
 struct SegmentStore::State {
+    // `own` is the table, where it is shared with nobody.
     State(Reactor& with_reactor, DriveService& with_drives, SegmentLog& with_log,
-          OwnerId with_owner)
+          OwnerId with_owner, DriveTable& with_table, std::unique_ptr<DriveTable> own)
         : reactor(with_reactor),
           drives(with_drives),
           log(with_log),
           owner(with_owner),
-          table(with_reactor, with_drives),
+          own_table(std::move(own)),
+          table(with_table),
           reaper_call(with_reactor),
           rebuilding(with_reactor),
           gate(with_reactor) {
@@ -74,21 +78,23 @@ struct SegmentStore::State {
     // Keeps a segment from being freed; when the last one goes, it is looked at again.
     class Hold {
     public:
-        enum class Why { reads, appends };
+        enum class Why { reads, appends, claims };
         Hold(State& state, Segment& segment, Why why = Why::reads)
-            : state_(&state), segment_(&segment), appends_(why == Why::appends ? 1 : 0) {
+            : state_(&state), segment_(&segment), why_(why) {
             ++segment.holders;
-            segment.appends += appends_;
+            if (why == Why::appends) ++segment.appends;
+            if (why == Why::claims) ++segment.claims;
         }
         Hold(Hold&& other) noexcept
             : state_(std::exchange(other.state_, nullptr)),
               segment_(other.segment_),
-              appends_(other.appends_) {}
+              why_(other.why_) {}
         Hold& operator=(Hold&&) = delete;
         ~Hold() {
             if (state_ == nullptr) return;
             --segment_->holders;
-            segment_->appends -= appends_;
+            if (why_ == Why::appends) --segment_->appends;
+            if (why_ == Why::claims) --segment_->claims;
             state_->wake_reaper(*segment_);
         }
         Segment& segment() const { return *segment_; }
@@ -96,7 +102,7 @@ struct SegmentStore::State {
     private:
         State* state_;
         Segment* segment_;
-        std::uint32_t appends_;
+        Why why_;
     };
 
     // segment_store.cc
@@ -123,13 +129,15 @@ struct SegmentStore::State {
     };
     Width width_now();
     Width find_width() const;
-    std::uint64_t reserved_segments(unsigned width) const;
-    Result<std::vector<DriveId>> place(StreamKind stream, Width& width);
+    // Segments that appends of this purpose leave to others.
+    std::uint64_t kept_from(Purpose purpose, unsigned width) const;
+    std::uint64_t kept_in_all(unsigned width) const;
+    Result<std::vector<DriveId>> place(Purpose purpose, Width& width);
     Task<std::vector<SegmentSlot>> allocate_slots(std::vector<DriveId> on,
                                                   std::vector<unsigned> chunks, SegmentId id);
     Task<Done> free_slots(std::vector<SegmentSlot> slots);
-    Task<Done> open_segment(StreamKind stream);
-    std::uint64_t free_blocks();
+    Task<Done> open_segment(StreamKind stream, Purpose purpose);
+    SegmentSpace space();
     void refresh_soon();
     Task<Done> refresh_in_background();
 
@@ -141,12 +149,15 @@ struct SegmentStore::State {
     };
     Segment* usable_open_segment(StreamKind stream);
     Place take_rows(Segment& segment, std::uint64_t blocks);
-    Task<Place> reserve(StreamKind stream, std::uint64_t blocks);
+    Task<Place> reserve(StreamKind stream, Purpose purpose, std::uint64_t blocks);
     Task<Done> write_stripe(Segment* segment, std::uint32_t first, std::uint32_t rows,
                             ConstBytes data);
-    Task<std::uint64_t> append_part(StreamKind stream, ConstBytes data,
-                                    std::vector<BlockRun>* runs);
-    Task<std::vector<BlockRun>> append(StreamKind stream, ConstBytes data);
+    Task<std::uint64_t> append_part(StreamKind stream, Purpose purpose, ConstBytes data,
+                                    std::vector<BlockRun>* runs, Claims* claims);
+    Task<std::vector<BlockRun>> append(StreamKind stream, ConstBytes data, Purpose purpose,
+                                       Claims* claims);
+    std::uint64_t user_blocks_written() const;
+    void note_lifetime(const Segment& segment);
 
     // slots.cc
     Task<Done> read_slot(Segment* segment, unsigned chunk, std::uint32_t block, Bytes into);
@@ -213,7 +224,8 @@ struct SegmentStore::State {
     DriveService& drives;
     SegmentLog& log;
     OwnerId owner;
-    DriveTable table;
+    std::unique_ptr<DriveTable> own_table;
+    DriveTable& table;
 
     unsigned data_width = 0;
     unsigned parity_width = 0;
@@ -233,6 +245,9 @@ struct SegmentStore::State {
     std::set<SegmentId> allocating;  // Taking slots that no record names yet.
     std::map<std::pair<unsigned, unsigned>, erasure::Codec> codecs;
     SegmentCounters counters;
+    // How many blocks of users were written between the opening of a hot segment and its end,
+    // averaged over the last ones; in the beginning everything counts as short-lived.
+    std::uint64_t hot_lifetime = UINT64_MAX;
 
     std::set<SegmentId> dying;  // Closed and without live blocks, or so they were when added.
     bool reaping = false;
