@@ -199,6 +199,16 @@ bool Index::needs_checkpoint() const {
 Task<Done> Index::checkpoint() {
     return state_->checkpoint();
 }
+std::size_t Index::fresh_runs() const {
+    return state_->version->levels[0].size();
+}
+bool Index::is_behind() const {
+    constexpr std::uint64_t kTablesMost = 3;
+    constexpr std::uint64_t kFreshRunsMost = 3;  // Times as many as start a merge.
+    const IndexSettings& settings = state_->settings;
+    return state_->table->used_bytes() >= kTablesMost * settings.memtable_bytes_most ||
+           fresh_runs() >= kFreshRunsMost * settings.fanout;
+}
 Lsn Index::covered_lsn() const {
     return state_->covered;
 }

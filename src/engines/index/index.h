@@ -114,6 +114,11 @@ public:
     // Merges runs where the shape asks for it, a bounded step at a time, yielding between. True
     // if there was something to do.
     Task<bool> compact_step();
+    // Runs that lookups and scans have to look into beside one a level; a merge is worth it most
+    // where there are many.
+    std::size_t fresh_runs() const;
+    // More has come than checkpoints and merges could take: whoever brings more is to wait.
+    bool is_behind() const;
     // Keys for which `drop` is true mean nothing to anybody any more: merges leave them out.
     // Until then they may still be seen, even in an older state than the last. Called often,
     // without awaits; it may ask for what the owner has in memory.
