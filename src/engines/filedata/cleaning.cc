@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
+#include <map>
 
 namespace weft::filedata {
 namespace {
@@ -85,7 +85,7 @@ Task<CleaningPass> FileData::State::next_pass(SegmentId segment, std::string fro
         pass.next = entry.first + '\0';
         auto extents = co_await or_return(co_await forward(parsed->run, parsed->owner));
         if (extents.empty()) continue;  // Changed since the scan.
-        pass.owners.push_back(parsed->owner);
+        pass.owners.emplace_back(parsed->owner, parsed->run.count);
         for (std::uint32_t i = 0; i < parsed->run.count; ++i) {
             pass.crcs.emplace(place_at(parsed->run.first, i), extents.front().crcs[i]);
         }
@@ -124,19 +124,21 @@ Task<Done> FileData::State::move_blocks(CleaningPass* pass) {
     }
     if (kept.empty()) co_return Done{};
     ConstBytes content = pack.bytes().first(kept.size() * kBlockBytes);
-    auto written = co_await or_return(co_await append(StreamKind::cleaner, content));
+    auto written = co_await or_return(
+        co_await append(StreamKind::cleaner, content, segments::Purpose::cleaning));
+    pass->claims = std::move(written.claims);
     for (std::size_t i = 0; i < kept.size(); ++i) pass->moved_to[kept[i]] = written.places[i];
     co_return Done{};
 }
 
-Task<Done> FileData::State::repoint(RegionId id, const CleaningPass* pass) {
+Task<Done> FileData::State::repoint(RegionId id, std::vector<BlockSpan> spans,
+                                    const CleaningPass* pass) {
     RegionTable::Pin pin = regions.pin(id);
     std::optional<SharedMutex::Lock> lock;
     if (!planted(Bug::cleaner_takes_no_lock)) {
         lock.emplace(co_await or_return(co_await pin->mutex.lock()));
     }
-    BlockSpan all{id.first_block(), id.end_block()};
-    ExtentSet before = co_await or_return(co_await scan(id.file, all));
+    ExtentSet before = co_await or_return(co_await scan_all(id.file, std::move(spans)));
     ExtentSet after = before;
     for (const auto& [first, record] : before.map()) {
         if (record.kind != Kind::data) continue;
@@ -165,11 +167,16 @@ Task<bool> FileData::State::clean(SegmentId segment) {
         last = pass.last;
         if (pass.owners.empty()) continue;
         co_await or_return(co_await move_blocks(&pass));
-        std::set<RegionId> owners;
-        for (const BlockOwner& owner : pass.owners) {
-            owners.insert({owner.file, owner.file_block / kRegionBlocks});
+        std::map<RegionId, std::vector<BlockSpan>> owners;
+        for (const auto& [owner, count] : pass.owners) {
+            RegionId region{owner.file, owner.file_block / kRegionBlocks};
+            owners[region].push_back({owner.file_block, owner.file_block + count});
         }
-        for (RegionId owner : owners) co_await or_return(co_await repoint(owner, &pass));
+        for (auto& [region, spans] : owners) {
+            std::sort(spans.begin(), spans.end(),
+                      [](BlockSpan a, BlockSpan b) { return a.first < b.first; });
+            co_await or_return(co_await repoint(region, std::move(spans), &pass));
+        }
     }
     std::string prefix = keys::summary_prefix(segment);
     std::string end = keys::after_prefix(prefix);

@@ -11,6 +11,8 @@ namespace {
 
 // Regions of one append are read in parallel: as many as fit, but not more than this.
 constexpr std::size_t kJobsMost = 64;
+// Fewer blocks are not worth a stripe of their own.
+constexpr std::size_t kSplitBlocksLeast = 16;
 
 }  // namespace
 
@@ -46,8 +48,7 @@ std::vector<DestageJob> FileData::State::choose_jobs(RegionId* from, Lsn through
 }
 
 Task<Done> FileData::State::scan_extents(DestageJob* job) {
-    BlockSpan all{job->spans.front().first, job->spans.back().end};
-    job->view.extents = co_await or_return(co_await scan(job->pin.id().file, all));
+    job->view.extents = co_await or_return(co_await scan_all(job->pin.id().file, job->spans));
     co_return Done{};
 }
 
@@ -86,6 +87,60 @@ void FileData::State::add_to_batch(const DestageJob& job, const WrittenBlocks& w
     }
 }
 
+std::vector<StreamKind> FileData::State::streams_for(std::span<const DestageJob> jobs) const {
+    std::vector<StreamKind> streams;
+    for (const DestageJob& job : jobs) {
+        auto at = job.view.extents.map().begin();
+        auto end = job.view.extents.map().end();
+        for (BlockSpan span : job.spans) {
+            for (std::uint64_t block = span.first; block < span.end; ++block) {
+                while (at != end && at->first + at->second.count <= block) ++at;
+                bool has_data =
+                    at != end && at->first <= block && at->second.kind == ExtentRecord::Kind::data;
+                SegmentId previous = has_data ? at->second.first.segment : SegmentId{};
+                streams.push_back(segments.stream_for(previous));
+            }
+        }
+    }
+    return streams;
+}
+
+Task<WrittenBlocks> FileData::State::append_by_stream(ConstBytes data,
+                                                      std::vector<StreamKind> streams) {
+    CHECK(data.size() == streams.size() * kBlockBytes);
+    constexpr auto kPurpose = segments::Purpose::destage;
+    auto hot =
+        static_cast<std::size_t>(std::count(streams.begin(), streams.end(), StreamKind::hot));
+    std::size_t cold = streams.size() - hot;
+    if (std::min(hot, cold) < kSplitBlocksLeast) {
+        StreamKind most = hot > cold ? StreamKind::hot : StreamKind::cold;
+        co_return co_await append(most, data, kPurpose);
+    }
+    Buffer sorted(data.size());
+    std::size_t next_hot = 0;
+    std::size_t next_cold = hot;
+    std::vector<std::size_t> from;  // Where each block is among the sorted ones.
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+        from.push_back(streams[i] == StreamKind::hot ? next_hot++ : next_cold++);
+        ConstBytes block = data.subspan(i * kBlockBytes, kBlockBytes);
+        std::copy(block.begin(), block.end(), sorted.data() + from.back() * kBlockBytes);
+    }
+    std::vector<Task<WrittenBlocks>> appends;
+    ConstBytes all = sorted.bytes();
+    appends.push_back(append(StreamKind::hot, all.first(hot * kBlockBytes), kPurpose));
+    appends.push_back(append(StreamKind::cold, all.subspan(hot * kBlockBytes), kPurpose));
+    auto results = co_await join(appends);
+    co_await or_return(first_error(results));
+    WrittenBlocks written;
+    for (std::size_t i : from) {
+        const WrittenBlocks& of = results[i < hot ? 0 : 1].value();
+        written.places.push_back(of.places[i < hot ? i : i - hot]);
+        written.crcs.push_back(of.crcs[i < hot ? i : i - hot]);
+    }
+    for (auto& result : results) written.claims.add(std::move(result.value().claims));
+    co_return written;
+}
+
 // Extents and staged bytes of a job are those of one instant. If its region has not changed
 // since, and nobody is between decide and commit, they may be replaced now: a newer write that
 // was staged meanwhile has a higher lsn and stays. Otherwise the job's blocks are left where
@@ -104,8 +159,8 @@ Task<Done> FileData::State::destage_together(std::vector<DestageJob>* jobs, Lsn*
         builds.push_back(build(&job));
     }
     auto built = co_await join(builds);
-    auto written =
-        co_await or_return(co_await append_even_when_full(StreamKind::hot, pack.bytes()));
+    std::vector<StreamKind> streams = streams_for(*jobs);
+    auto written = co_await or_return(co_await append_by_stream(pack.bytes(), std::move(streams)));
 
     Batch batch;
     std::vector<DestageJob*> alone;
@@ -122,6 +177,7 @@ Task<Done> FileData::State::destage_together(std::vector<DestageJob>* jobs, Lsn*
         at += job.blocks.count();
     }
     if (!batch.empty()) *last = commit(std::move(batch));
+    written.claims.clear();
     Result<Done> outcome = Done{};
     for (DestageJob* job : alone) {
         auto result = co_await destage_alone(&job->pin, job->through);
@@ -137,17 +193,20 @@ Task<Lsn> FileData::State::destage_alone(RegionTable::Pin* pin, Lsn through) {
 }
 
 // The caller holds the region's lock.
-Task<Done> FileData::State::write_out(RegionTable::Pin* pin, BlockSet blocks, Batch* batch) {
-    DestageJob job(regions.pin(pin->id()), blocks);
+Task<Done> FileData::State::write_out(RegionTable::Pin* pin, BlockSet blocks, Batch* batch,
+                                      segments::Claims* claims) {
+    std::vector<DestageJob> jobs;
+    DestageJob& job = jobs.emplace_back(regions.pin(pin->id()), blocks);
     begin_job(&job);
     Buffer pack(blocks.count() * kBlockBytes);
     job.content = pack.bytes();
     co_await or_return(co_await build(&job));
     CHECK(job.view.version == job.pin->version);  // Nobody changes a region without its lock.
-    auto written =
-        co_await or_return(co_await append_even_when_full(StreamKind::hot, pack.bytes()));
+    std::vector<StreamKind> streams = streams_for(jobs);
+    auto written = co_await or_return(co_await append_by_stream(pack.bytes(), std::move(streams)));
     CHECK(job.view.version == job.pin->version);
     add_to_batch(job, written, 0, *batch);
+    claims->add(std::move(written.claims));
     co_return Done{};
 }
 
@@ -186,12 +245,13 @@ Task<Lsn> FileData::State::destage_locked(RegionTable::Pin* pin, Lsn through) {
     BlockSet blocks = (*pin)->staged.blocks(through);
     if (blocks.none()) co_return Lsn{};
     Batch batch;
-    auto done = co_await write_out(pin, blocks, &batch);
+    segments::Claims claims;
+    auto done = co_await write_out(pin, blocks, &batch, &claims);
     if (!done.ok()) {
         BlockSet unreadable = co_await or_return(co_await unreadable_blocks(pin, blocks));
         if (unreadable.none()) co_return done.error();
         BlockSet rest = blocks & ~unreadable;
-        if (rest.any()) co_await or_return(co_await write_out(pin, rest, &batch));
+        if (rest.any()) co_await or_return(co_await write_out(pin, rest, &batch, &claims));
         carry_on(pin, unreadable, batch);
     }
     co_return commit(std::move(batch));

@@ -17,9 +17,15 @@ struct Image {
     std::map<SegmentId, std::int64_t> live;
 };
 
-Image image_of_set(FileId file, const ExtentSet& set) {
+// Of the extents of `set` that `other` does not have as well.
+Image image_of_set(FileId file, const ExtentSet& set, const ExtentSet& other) {
     Image image;
+    auto beside = other.map().begin();
     for (const auto& [first, record] : set.map()) {
+        while (beside != other.map().end() && beside->first < first) ++beside;
+        bool same =
+            beside != other.map().end() && beside->first == first && beside->second == record;
+        if (same) continue;
         image.entries[keys::extent(file, first + record.count)] = encode(record);
         if (record.kind != Kind::data) continue;
         image.entries[keys::summary(record.first, {file, first})] = encode_summary(record.count);
@@ -136,8 +142,8 @@ std::vector<BlockAddress> places_of(const std::vector<BlockRun>& runs) {
 }
 
 void record_difference(FileId file, const ExtentSet& before, const ExtentSet& after, Batch& batch) {
-    Image old = image_of_set(file, before);
-    Image now = image_of_set(file, after);
+    Image old = image_of_set(file, before, after);
+    Image now = image_of_set(file, after, before);
     for (const auto& [key, value] : old.entries) {
         if (!now.entries.contains(key)) batch.erase(key);
     }

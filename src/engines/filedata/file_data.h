@@ -28,6 +28,7 @@ struct PreparedChange {
     Batch batch;
     std::int64_t blocks_delta = 0;  // Blocks the file has gained or lost: for its inode and usage.
     std::vector<SharedMutex::Lock> locks;
+    segments::Claims claims;  // Of the blocks that the batch makes live.
 };
 
 // The bytes of the file regions that live in one shard (at most 1 MiB each, see
@@ -58,13 +59,14 @@ public:
     // itself where the cleaner moved blocks meanwhile. corrupt, unavailable.
     Task<Done> read(FileId file, std::uint64_t offset, Bytes into);
 
-    // out_of_space.
+    // out_of_space: of a large write, for lack of segments. Whether there is room for a small one
+    // the caller knows.
     Task<PreparedChange> prepare_write(FileId file, std::uint64_t offset, ConstBytes from);
     // Frees the range; partial blocks at its ends are zeroed. `keep_reserved`: the blocks stay
-    // promised, and holes become so (zero range). out_of_space, for those.
+    // promised, and holes become so (zero range).
     Task<PreparedChange> prepare_punch(FileId file, std::uint64_t offset, std::uint64_t length,
                                        bool keep_reserved);
-    // Promises blocks for what has none. out_of_space.
+    // Promises blocks for what has none.
     Task<PreparedChange> prepare_reserve(FileId file, std::uint64_t offset, std::uint64_t length);
     // Makes `to` share the blocks of `from`, block-aligned, both in this shard, same length and
     // both inside one region each. invalid: they overlap. corrupt: `from` has bytes staged on a

@@ -45,11 +45,6 @@ Task<PreparedChange> FileData::State::prepare_punch(FileId file, std::uint64_t o
 
     BlockSet remaining = (after.blocks() | (staged & ~block_set(filled))) & of_range;
     change.blocks_delta = count_of(remaining) - count_of(present);
-    auto new_bytes =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(change.blocks_delta, 0)) * kBlockBytes;
-    if (new_bytes > 0 && !has_room(new_bytes)) {
-        co_return Error{Code::out_of_space, "filedata.punch"};
-    }
     std::uint64_t filled_from = filled.first * kBlockBytes;
     std::uint64_t filled_to = filled.end * kBlockBytes;
     bool over_staged = filled.count() > 0 && pin->staged.any(filled_from, filled_to);

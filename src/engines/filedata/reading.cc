@@ -86,8 +86,9 @@ Task<ExtentSet> FileData::State::scan(FileId file, BlockSpan span) {
     std::uint64_t end_most = std::min(region_end, span.end + kExtentBlocksMost - 1);
     std::string from = keys::extent(file, span.first + 1);
     std::string to = keys::extent(file, end_most + 1);
+    // They come in order and do not overlap, so no more of them than blocks are in the span.
     auto entries =
-        co_await or_return(co_await index.scan(std::move(from), std::move(to), kRegionBlocks + 1));
+        co_await or_return(co_await index.scan(std::move(from), std::move(to), span.count()));
     ExtentSet extents;
     for (const auto& [key, value] : entries) {
         auto place = keys::parse_extent(key);
@@ -100,6 +101,23 @@ Task<ExtentSet> FileData::State::scan(FileId file, BlockSpan span) {
         if (!fits) co_return Error{Code::corrupt, "filedata.extent"};
     }
     co_return extents;
+}
+
+Task<ExtentSet> FileData::State::scan_all(FileId file, std::vector<BlockSpan> spans) {
+    ExtentSet all;
+    for (std::size_t i = 0; i < spans.size();) {
+        // Those that one extent could overlap are one.
+        BlockSpan span = spans[i];
+        for (++i; i < spans.size() && spans[i].first < span.end + kExtentBlocksMost; ++i) {
+            span.end = std::max(span.end, spans[i].end);
+        }
+        ExtentSet found = co_await or_return(co_await scan(file, span));
+        for (const auto& [first, record] : found.map()) {
+            bool fits = all.insert(first, record);
+            if (!fits) co_return Error{Code::corrupt, "filedata.extent"};
+        }
+    }
+    co_return all;
 }
 
 Task<RegionView> FileData::State::view(RegionTable::Pin* pin, std::uint64_t from,

@@ -6,6 +6,7 @@
 #include "platform/memory/buffer.h"
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct RegionView {
 struct WrittenBlocks {
     std::vector<BlockAddress> places;
     std::vector<std::uint32_t> crcs;
+    segments::Claims claims;
 };
 
 // Blocks of one region that go out with one append. Decided without an await, so that
@@ -40,9 +42,10 @@ struct DestageJob {
 
 // Data blocks of one segment that the cleaner moves, with who refers to them.
 struct CleaningPass {
-    std::vector<BlockOwner> owners;
-    std::map<BlockAddress, std::uint32_t> crcs;  // Of each block, once.
+    std::vector<std::pair<BlockOwner, std::uint32_t>> owners;  // And how many blocks they own.
+    std::map<BlockAddress, std::uint32_t> crcs;                // Of each block, once.
     std::map<BlockAddress, BlockAddress> moved_to;
+    segments::Claims claims;
     std::string next;  // Where the scan of summary entries goes on.
     bool last = false;
 };
@@ -73,6 +76,8 @@ struct FileData::State {
     // The extents that overlap the span, whole; true only if the region did not change
     // meanwhile. corrupt.
     Task<ExtentSet> scan(FileId file, BlockSpan span);
+    // The same of several spans of one region, which come in order.
+    Task<ExtentSet> scan_all(FileId file, std::vector<BlockSpan> spans);
     Task<RegionView> view(RegionTable::Pin* pin, std::uint64_t from, std::uint64_t to);
     // Fills `into` with what the view says, from `offset` on.
     Task<Done> fill(const RegionView* view, std::uint64_t offset, Bytes into);
@@ -82,10 +87,7 @@ struct FileData::State {
     Task<std::uint64_t> seek(FileId file, std::uint64_t offset, std::uint64_t end, bool data);
 
     // writing.cc
-    bool has_room(std::uint64_t bytes) const;
-    Task<WrittenBlocks> append(StreamKind stream, ConstBytes data);
-    // What has been acked, or frees space, may take what is kept back for cleaning.
-    Task<WrittenBlocks> append_even_when_full(StreamKind stream, ConstBytes data);
+    Task<WrittenBlocks> append(StreamKind stream, ConstBytes data, segments::Purpose purpose);
     bool goes_direct(std::uint64_t offset, std::uint64_t length) const;
     Task<PreparedChange> prepare_write(FileId file, std::uint64_t offset, ConstBytes from);
     Task<PreparedChange> prepare_reserve(FileId file, std::uint64_t offset, std::uint64_t length);
@@ -113,10 +115,15 @@ struct FileData::State {
     Task<Done> build(DestageJob* job);
     Task<Done> scan_extents(DestageJob* job);
     Task<Done> merge(DestageJob* job);
+    // One stream a block of the jobs, by how long their present versions have lived.
+    std::vector<StreamKind> streams_for(std::span<const DestageJob> jobs) const;
+    // Blocks of each stream side by side; the places come in the order of `data`.
+    Task<WrittenBlocks> append_by_stream(ConstBytes data, std::vector<StreamKind> streams);
     void add_to_batch(const DestageJob& job, const WrittenBlocks& written, std::size_t at,
                       Batch& batch);
     Task<Done> destage_together(std::vector<DestageJob>* jobs, Lsn* last);
-    Task<Done> write_out(RegionTable::Pin* pin, BlockSet blocks, Batch* batch);
+    Task<Done> write_out(RegionTable::Pin* pin, BlockSet blocks, Batch* batch,
+                         segments::Claims* claims);
     Task<BlockSet> unreadable_blocks(RegionTable::Pin* pin, BlockSet blocks);
     void carry_on(RegionTable::Pin* pin, BlockSet blocks, Batch& batch);
     // Writes what of the region came with records up to `through`, and leaves nothing staged
@@ -129,7 +136,7 @@ struct FileData::State {
     Task<std::uint64_t> verify(SegmentId segment);
     Task<CleaningPass> next_pass(SegmentId segment, std::string from);
     Task<Done> move_blocks(CleaningPass* pass);
-    Task<Done> repoint(RegionId id, const CleaningPass* pass);
+    Task<Done> repoint(RegionId id, std::vector<BlockSpan> spans, const CleaningPass* pass);
     // The owner's extent, if it is still what the summary entry says.
     Task<std::vector<ExtentRecord>> forward(BlockRun run, BlockOwner owner);
 

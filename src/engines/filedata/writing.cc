@@ -9,18 +9,16 @@
 
 namespace weft::filedata {
 
-bool FileData::State::has_room(std::uint64_t bytes) const {
-    if (planted(Bug::reserve_is_not_kept)) return true;
-    return segments.free_blocks() * kBlockBytes >= regions.totals().bytes() + bytes;
-}
-
-Task<WrittenBlocks> FileData::State::append(StreamKind stream, ConstBytes data) {
+Task<WrittenBlocks> FileData::State::append(StreamKind stream, ConstBytes data,
+                                            segments::Purpose purpose) {
     CHECK(!data.empty() && data.size() % kBlockBytes == 0);
     std::uint64_t most = segments.max_append_bytes();
+    std::vector<segments::Claims> claims(divide_up(data.size(), most));
     std::vector<Task<std::vector<BlockRun>>> appends;
     for (std::uint64_t done = 0; done < data.size(); done += most) {
         ConstBytes piece = data.subspan(done, std::min(most, data.size() - done));
-        appends.push_back(segments.append(stream, piece));
+        segments::Claims* own = &claims[appends.size()];
+        appends.push_back(segments.append(stream, piece, purpose, own));
     }
     WrittenBlocks written;
     for (std::uint64_t done = 0; done < data.size(); done += kBlockBytes) {
@@ -32,14 +30,9 @@ Task<WrittenBlocks> FileData::State::append(StreamKind stream, ConstBytes data) 
         auto places = places_of(result.value());
         std::move(places.begin(), places.end(), std::back_inserter(written.places));
     }
+    for (segments::Claims& claim : claims) written.claims.add(std::move(claim));
     CHECK(written.places.size() == written.crcs.size());
     co_return written;
-}
-
-Task<WrittenBlocks> FileData::State::append_even_when_full(StreamKind stream, ConstBytes data) {
-    auto written = co_await append(stream, data);
-    if (written.code() != Code::out_of_space) co_return written;
-    co_return co_await append(StreamKind::cleaner, data);
 }
 
 bool FileData::State::goes_direct(std::uint64_t offset, std::uint64_t length) const {
@@ -58,9 +51,8 @@ Task<PreparedChange> FileData::State::prepare_write(FileId file, std::uint64_t o
     WrittenBlocks written;
     if (direct) {
         // Not recorded, the blocks are nobody's, so the region need not be locked for this.
-        written = co_await or_return(co_await append(StreamKind::hot, from));
-    } else if (!has_room(from.size())) {
-        co_return Error{Code::out_of_space, "filedata.write"};
+        written =
+            co_await or_return(co_await append(StreamKind::cold, from, segments::Purpose::user));
     }
 
     RegionTable::Pin pin = regions.pin(region_at(file, offset));
@@ -77,6 +69,7 @@ Task<PreparedChange> FileData::State::prepare_write(FileId file, std::uint64_t o
         ExtentSet after = before;
         after.lay(span.first, written.places, written.crcs);
         record_difference(file, before, after, change.batch);
+        change.claims = std::move(written.claims);
         bool over_staged = pin->staged.any(offset, end);
         if (planted(Bug::direct_write_keeps_staged)) over_staged = false;
         if (over_staged) push_unstage(change.batch, file, offset, end, kEveryRecord);
@@ -98,10 +91,6 @@ Task<PreparedChange> FileData::State::prepare_reserve(FileId file, std::uint64_t
     ExtentSet before = co_await or_return(co_await scan(file, span));
     BlockSet present = before.blocks() | pin->staged.blocks(span);
     change.blocks_delta = count_of(block_set(span) & ~present);
-    auto new_bytes = static_cast<std::uint64_t>(change.blocks_delta) * kBlockBytes;
-    if (new_bytes > 0 && !has_room(new_bytes)) {
-        co_return Error{Code::out_of_space, "filedata.reserve"};
-    }
     ExtentSet after = before;
     after.reserve(span);
     record_difference(file, before, after, change.batch);

@@ -1,4 +1,5 @@
 #include "engines/segments/state_internal.h"
+#include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 
 #include <algorithm>
@@ -51,6 +52,7 @@ std::uint64_t SegmentStore::State::kept_in_all(unsigned width) const {
 // more than it takes as soon as it is done with one segment, so it is the last to be refused:
 // what else goes on may take what there is only as far as cleaning can win it back.
 std::uint64_t SegmentStore::State::kept_from(Purpose purpose, unsigned width) const {
+    if (planted(Bug::reserve_is_not_kept)) return 0;
     std::uint64_t all = kept_in_all(width);
     std::uint64_t least = std::min<std::uint64_t>(all / 4, kJournalSegments);
     switch (purpose) {
