@@ -304,13 +304,6 @@ SegmentSpace SegmentStore::space() const {
     return state_->space();
 }
 
-std::uint64_t SegmentStore::open_blocks(StreamKind stream) const {
-    const Segment* segment = state_->find(state_->open_segments[static_cast<std::size_t>(stream)]);
-    if (segment == nullptr) return 0;
-    std::uint64_t rows = segment->record.slot_blocks - segment->reserved;
-    return rows * segment->record.data_width;
-}
-
 const SegmentCounters& SegmentStore::counters() const {
     return state_->counters;
 }

@@ -168,8 +168,6 @@ public:
 
     // Blocks of data that fit into what is free now, at the present scheme, less what is kept.
     std::uint64_t free_blocks() const;
-    // Blocks of data that fit into the open segment of the stream, which are not free any more.
-    std::uint64_t open_blocks(StreamKind stream) const;
     SegmentSpace space() const;
     const SegmentCounters& counters() const;
 

@@ -79,7 +79,8 @@ struct ReadReply {
 struct FilesystemUsage {
     std::uint64_t capacity_blocks = 0;  // 4 KiB.
     std::uint64_t used_blocks = 0;
-    std::uint64_t free_blocks = 0;  // What can still be written, whatever the reason.
+    // What can still be written: of its capacity, and of what the drives have room for.
+    std::uint64_t free_blocks = 0;
     std::uint64_t inodes = 0;
 };
 

@@ -12,7 +12,9 @@ namespace weft::compute {
 Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings with_settings)
     : reactor(with_reactor),
       settings(with_settings),
-      journal(with_reactor, with_drives, JournalId{0}),
+      table(with_reactor, with_drives),
+      journal_drives(with_drives, table),
+      journal(with_reactor, journal_drives, JournalId{0}),
       drives(with_drives, journal),
       cache(settings.index_cache_bytes),
       inodes(settings.cached_inodes_most, [this](Lsn lsn) { return is_settled(lsn); }),
@@ -21,9 +23,12 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
       advisory(settings.locks),
       work(with_reactor),
       cleaned(with_reactor),
+      merged(with_reactor),
       purging(with_reactor),
       landed(with_reactor),
-      gate(with_reactor) {}
+      gate(with_reactor) {
+    table.set_promised([this] { return journal_segments_to_come(); });
+}
 
 Core::~Core() = default;
 
@@ -48,6 +53,21 @@ Lsn Core::commit(Transaction transaction) {
 
 Lsn commit_everywhere(Core& core, Transaction transaction) {
     return core.commit(std::move(transaction));
+}
+
+Task<Done> Core::admit_request() {
+    // Longer than any merge takes that is worth waiting for; then whoever asks decides.
+    constexpr Nanos kWaitMost = 10 * kSecond;
+    Nanos deadline = reactor.now() + kWaitMost;
+    auto behind = [](const auto& item) {
+        return item.second->index.is_behind();
+    };
+    while (!closing && std::any_of(shards.begin(), shards.end(), behind)) {
+        work.notify_all();
+        bool in_time = co_await merged.wait(deadline);
+        if (!in_time) co_return Error{Code::retry_later, "compute.admit"};
+    }
+    co_return co_await journal.admit();
 }
 
 Task<Done> Core::settled(Lsn lsn) {
@@ -110,8 +130,10 @@ Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
     CHECK(!opened && shards.empty());
     map = std::move(with_map);
     routing = {map.routing_key, map.shard_count};
+    settings = fitted(settings, map);
     journal.set_map(map);
-    ShardHost host{reactor, drives, journal, *this, cache, settings};
+    table.set_map(map);
+    ShardHost host{reactor, drives, journal, *this, cache, table, settings};
     Recovery recovery(host, &map);
     auto visit = [&recovery](Lsn lsn, std::string_view record) {
         return recovery.visit(lsn, record);
@@ -142,6 +164,7 @@ Task<Done> Core::close() {
     closing = true;
     work.notify_all();
     cleaned.notify_all();
+    merged.notify_all();
     purging.notify_all();
     std::vector<SessionId> open_sessions;
     for (const auto& [id, session] : sessions) open_sessions.push_back(id);
@@ -169,6 +192,7 @@ Task<Done> Core::set_map(ClusterMap next) {
     if (!same_shape) co_return Error{Code::invalid, "compute.set_map"};
     map = std::move(next);
     journal.set_map(map);
+    table.set_map(map);
     for (auto& [id, shard] : shards) shard->segments.set_map(map);
     take_filesystems(*this);
     gate.spawn(rebuild_all());

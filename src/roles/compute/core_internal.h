@@ -78,7 +78,9 @@ public:
     Task<Done> close();
     Task<Done> set_map(ClusterMap map);
     Lsn commit(Transaction transaction) override;
-    Task<Done> admit() override;
+    Task<Done> admit() override { return journal.admit(); }
+    // Of requests: waits while the indexes cannot take more either.
+    Task<Done> admit_request();
     Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
     Task<Done> flushed(Lsn lsn) override { return journal.flushed(lsn); }
     // Never goes back.
@@ -141,20 +143,28 @@ public:
     void wake_locks(const std::vector<locks::Ticket>& woken);
 
     // space.cc
-    // Waits, or refuses, while the drives have no room for so many more bytes of file data.
+    // Waits, slower the fewer segments are free, until the cleaner has made room for so many more
+    // bytes. retry_later: it does not get there.
     Task<Done> admit_space(std::uint64_t bytes);
-    // Until the cleaner has done a round. False if nothing can be won any more.
-    Task<bool> wait_for_room();
-    // out_of_space: a filesystem is as a disk of its capacity.
+    // Until the cleaner has freed something, for a while at most.
+    Task<Done> wait_for_segments();
+    // out_of_space: a filesystem is as a disk of its capacity, and all together as one of theirs.
     Result<Done> check_capacity(FilesystemId filesystem, std::int64_t more_blocks) const;
-    std::uint64_t physical_free_blocks() const;
-    std::uint64_t physical_blocks() const;
-    std::uint64_t staged_blocks() const;
-    std::uint64_t reclaimable_blocks() const;
-    std::uint64_t open_blocks() const;
-    std::uint64_t coming_blocks() const;
+    // out_of_space: for what needs no data blocks, but grows the indexes.
+    Result<Done> check_metadata_room() const;
+    // Data blocks, of files and of indexes, that the drives can hold with room left to clean.
+    std::uint64_t usable_blocks() const;
+    // Those of them that nothing is promised of: neither written, staged nor reserved.
+    std::uint64_t room_blocks() const;
+    // That the journal may grow to, and how many more of them than it has it may yet take.
+    std::uint64_t journal_segments_most() const;
+    std::uint64_t journal_segments_to_come() const;
+    // In free segments, beside what is kept back.
+    std::uint64_t free_blocks() const;
     std::uint64_t cleaning_starts_below() const;
-    FilesystemUsage usage_of(FilesystemId filesystem) const;
+    // Of inodes that are on their way out.
+    std::uint64_t blocks_being_purged(FilesystemId filesystem);
+    FilesystemUsage usage_of(FilesystemId filesystem);
 
     // purge.cc
     // Frees blocks of the file from `from_block` on in the given shards, in bounded steps; the
@@ -169,6 +179,7 @@ public:
     Task<Done> keep_shard(Shard* shard);
     Task<Done> keep_journal();
     Task<Done> keep_space();
+    Task<Done> keep_merging();
     Task<Done> keep_inodes();
     Task<Done> rebuild_all();
     Task<Done> purge_worker();
@@ -184,10 +195,18 @@ public:
     // Writes out what only segments of the journal hold that lost a slot, and trims those.
     Task<Done> mend_journal();
     Task<Done> save_atimes();
-    Task<bool> clean_one(Shard* shard);
+    struct Victim {
+        Shard* shard = nullptr;
+        segments::CleaningChoice choice;
+    };
+    std::optional<Victim> choose_victim();
+    Task<Done> clean_victim(Victim victim);
+    std::uint64_t emptied_blocks() const;
 
     Reactor& reactor;
     ComputeSettings settings;
+    segments::DriveTable table;  // Of all shards: each sees what the others take, and the journal.
+    CountedDrives journal_drives;
     journal::Journal journal;
     NotingDrives drives;
     index::BlockCache cache;
@@ -214,16 +233,17 @@ public:
     std::set<FileId> being_purged;     // In the queue or in work.
     bool orphans_left_behind = false;  // More than the queue takes: look for them again.
     std::size_t in_flight = 0;         // Requests that may commit.
-    bool nothing_reclaimable = false;
-    // Only what is kept back is free, and emptied segments are on their way: everybody goes
-    // slower, deleting and the index's checkpoints too, for they need room as well.
-    bool waiting_for_segments = false;
+    // By shard: those that are being cleaned, and until when to leave those alone that could not
+    // be.
+    std::map<ShardId, std::map<SegmentId, Nanos>> passed_over;
+    std::set<ShardId> being_merged;
     std::array<std::uint64_t, static_cast<std::size_t>(Operation::count)> operations{};
     std::int64_t last_wall = 0;
     std::size_t atimes_unsaved = 0;
 
     Signal work;     // Something for a duty to look at.
-    Signal cleaned;  // A round of the cleaner has ended.
+    Signal cleaned;  // The cleaner has emptied a segment.
+    Signal merged;   // An index has been written out or merged.
     Signal purging;  // Something for the purge workers.
     Signal landed;   // No request that may commit is in flight.
     Gate gate;       // Last: its tasks go first.

@@ -1,18 +1,17 @@
 #pragma once
 
 #include "engines/journal/journal.h"
+#include "engines/segments/drive_table.h"
 #include "model/services/drive_service.h"
 
 #include <utility>
 
 namespace weft::compute {
 
-// The drives as the shards see them: the journal hears of every write, so that its next flush
-// covers stripes too.
-class NotingDrives : public DriveService {
+// Drives as they are.
+class PassedDrives : public DriveService {
 public:
-    NotingDrives(DriveService& drives, journal::Journal& journal)
-        : drives_(drives), journal_(journal) {}
+    explicit PassedDrives(DriveService& drives) : drives_(drives) {}
 
     Task<DriveStatus> status(DriveId drive) override { return drives_.status(drive); }
     Task<SegmentSlot> allocate(DriveId drive, Fence fence, SegmentId segment,
@@ -23,10 +22,7 @@ public:
         return drives_.free(drive, fence, slot, generation);
     }
     Task<Done> write(SegmentSlot slot, Fence fence, std::uint32_t block, ConstBytes from) override {
-        auto written = co_await drives_.write(slot, fence, block, from);
-        // Behind the write: what is noted before could be flushed before, too.
-        journal_.note_written(slot.drive);
-        co_return written;
+        return drives_.write(slot, fence, block, from);
     }
     Task<Done> read(SegmentSlot slot, std::uint32_t block, Bytes into) override {
         return drives_.read(slot, block, into);
@@ -41,9 +37,48 @@ public:
     }
     Task<std::string> load_map(DriveId drive) override { return drives_.load_map(drive); }
 
-private:
+protected:
     DriveService& drives_;
+};
+
+// As the shards see them: the journal hears of every write, so that its next flush covers
+// stripes too.
+class NotingDrives final : public PassedDrives {
+public:
+    NotingDrives(DriveService& drives, journal::Journal& journal)
+        : PassedDrives(drives), journal_(journal) {}
+
+    Task<Done> write(SegmentSlot slot, Fence fence, std::uint32_t block, ConstBytes from) override {
+        auto written = co_await drives_.write(slot, fence, block, from);
+        // Behind the write: what is noted before could be flushed before, too.
+        journal_.note_written(slot.drive);
+        co_return written;
+    }
+
+private:
     journal::Journal& journal_;
+};
+
+// As the journal sees them: the shards' table of free slots hears of those it takes.
+class CountedDrives final : public PassedDrives {
+public:
+    CountedDrives(DriveService& drives, segments::DriveTable& table)
+        : PassedDrives(drives), table_(table) {}
+
+    Task<SegmentSlot> allocate(DriveId drive, Fence fence, SegmentId segment,
+                               std::uint16_t chunk) override {
+        auto taken = co_await drives_.allocate(drive, fence, segment, chunk);
+        if (taken.ok()) table_.took_slot(drive);
+        co_return taken;
+    }
+    Task<Done> free(DriveId drive, Fence fence, SlotIndex slot, Generation generation) override {
+        auto freed = co_await drives_.free(drive, fence, slot, generation);
+        if (freed.ok()) table_.gave_slot(drive);
+        co_return freed;
+    }
+
+private:
+    segments::DriveTable& table_;
 };
 
 }  // namespace weft::compute

@@ -6,6 +6,8 @@
 namespace weft::compute {
 namespace {
 
+constexpr std::array<std::string_view, kStreamCount> kStreamNames{"hot", "cold", "cleaner",
+                                                                  "index"};
 constexpr std::array<std::string_view, static_cast<std::size_t>(Operation::count)> kNames{
     "lookup", "getattr",   "setattr",    "create", "link",    "unlink", "rmdir",
     "rename", "readlink",  "readdir",    "open",   "release", "read",   "write",
@@ -54,7 +56,10 @@ void add_segments(const Core& core, Counters& counters) {
     std::uint64_t written = 0;
     for (const auto& [id, shard] : core.shards) {
         const segments::SegmentCounters& one = shard->segments.counters();
-        for (std::uint64_t blocks : one.blocks_written) written += blocks;
+        for (std::size_t i = 0; i < kStreamCount; ++i) {
+            sum.blocks_written[i] += one.blocks_written[i];
+            written += one.blocks_written[i];
+        }
         sum.parity_blocks_written += one.parity_blocks_written;
         sum.blocks_read += one.blocks_read;
         sum.degraded_reads += one.degraded_reads;
@@ -64,6 +69,10 @@ void add_segments(const Core& core, Counters& counters) {
         sum.segments_freed += one.segments_freed;
     }
     add(counters, "segments.blocks_written", written);
+    for (std::size_t i = 0; i < kStreamCount; ++i) {
+        std::string name = "segments." + std::string(kStreamNames[i]) + "_blocks_written";
+        add(counters, std::move(name), sum.blocks_written[i]);
+    }
     add(counters, "segments.parity_blocks_written", sum.parity_blocks_written);
     add(counters, "segments.blocks_read", sum.blocks_read);
     add(counters, "segments.degraded_reads", sum.degraded_reads);
@@ -91,7 +100,7 @@ void add_health(const Core& core, ComputeReport& report) {
     journal::JournalHealth journal = core.journal.health();
     report.segments_degraded += journal.segments_exposed;
     report.missing_most = std::max(report.missing_most, journal.missing_most);
-    report.physical_free_blocks = core.physical_free_blocks();
+    report.physical_free_blocks = core.room_blocks();
     report.journal_bytes = core.journal.live_bytes();
     report.memory_bytes += report.staged_bytes + core.cache.bytes();
 }

@@ -4,6 +4,7 @@
 #include "engines/index/index.h"
 #include "engines/leases/lease_table.h"
 #include "engines/locks/lock_table.h"
+#include "model/cluster/cluster_map.h"
 #include "model/settings/setting.h"
 #include "platform/base/types.h"
 
@@ -55,5 +56,8 @@ struct ComputeSettings {
     locks::Limits locks;
     leases::Limits leases;
 };
+
+// The same, with what must be a small part of the drives no larger than that.
+ComputeSettings fitted(ComputeSettings settings, const ClusterMap& map);
 
 }  // namespace weft::compute

@@ -24,7 +24,7 @@ std::int64_t counter_of(std::string_view value) {
 
 Shard::Shard(ShardHost host, ShardId id)
     : index(host.reactor, *this, host.cache, host.settings.index),
-      segments(host.reactor, host.drives, *this, OwnerId::of(id)),
+      segments(host.reactor, host.table, host.drives, *this, OwnerId::of(id)),
       data(host.reactor, id, index, segments, host.committer, host.settings.data),
       maintenance(host.reactor),
       host_(host),
@@ -73,7 +73,10 @@ Task<Done> Shard::restore_segments() {
 }
 
 Task<Done> Shard::open(const ClusterMap* map) {
-    for (const BlockRun& run : index.blocks()) run_blocks_[run.first.segment] += run.count;
+    for (const BlockRun& run : index.blocks()) {
+        run_blocks_[run.first.segment] += run.count;
+        index_blocks_ += run.count;
+    }
     segments.set_map(*map);
     co_await or_return(co_await restore_segments());
     auto counted = co_await index.get(keys::next_inode());
@@ -129,7 +132,28 @@ Lsn Shard::first_needed() const {
 }
 
 Task<std::vector<BlockRun>> Shard::append(ConstBytes pages) {
-    return segments.append(StreamKind::index, pages);
+    // Side by side with others, so each has its own until it has ended.
+    segments::Claims claims;
+    auto runs = co_await or_return(
+        co_await segments.append(StreamKind::index, pages, segments::Purpose::index, &claims));
+    for (const BlockRun& run : runs) unpublished_[run.first.segment].blocks += run.count;
+    // An append lies in one segment, or in a few where one has ended: each keeps all of them.
+    auto shared = std::make_shared<segments::Claims>(std::move(claims));
+    for (const BlockRun& run : runs) unpublished_[run.first.segment].claims.push_back(shared);
+    co_return runs;
+}
+
+void Shard::let_go_of_claims(const std::vector<BlockRun>& settled) {
+    for (const BlockRun& run : settled) {
+        auto found = unpublished_.find(run.first.segment);
+        CHECK(found != unpublished_.end() && found->second.blocks >= run.count);
+        found->second.blocks -= run.count;
+        if (found->second.blocks == 0) unpublished_.erase(found);
+    }
+}
+
+void Shard::abandon(std::vector<BlockRun> appended) {
+    let_go_of_claims(appended);
 }
 
 Task<Done> Shard::read(BlockRun run, std::span<const std::uint32_t> crcs, Bytes into) {
@@ -170,6 +194,9 @@ Task<Done> Shard::publish(std::string manifest, Lsn covers, std::vector<BlockRun
     record.segments = segments_to_know();
     Lsn lsn = host_.journal.append(encode_record(record));
     apply(record.accounts, lsn);
+    let_go_of_claims(added);
+    for (const BlockRun& run : added) index_blocks_ += run.count;
+    for (const BlockRun& run : dropped) index_blocks_ -= run.count;
     co_return co_await host_.journal.flushed(lsn);
 }
 

@@ -3,6 +3,7 @@
 #include "engines/filedata/file_data.h"
 #include "engines/index/index.h"
 #include "engines/journal/journal.h"
+#include "engines/segments/drive_table.h"
 #include "engines/segments/segment_store.h"
 #include "engines/shard/committer.h"
 #include "roles/compute/journal_record_internal.h"
@@ -21,6 +22,7 @@ struct ShardHost {
     journal::Journal& journal;
     Committer& committer;
     index::BlockCache& cache;
+    segments::DriveTable& table;
     const ComputeSettings& settings;
 };
 
@@ -54,6 +56,8 @@ public:
     Task<Done> checkpoint();
     // Records from this lsn on are needed to open the shard; 0: none is.
     Lsn first_needed() const;
+    // Of the index's runs.
+    std::uint64_t index_blocks() const { return index_blocks_; }
 
     index::Index index;
     segments::SegmentStore segments;
@@ -67,12 +71,14 @@ private:
     Task<Done> read(BlockRun run, std::span<const std::uint32_t> crcs, Bytes into) override;
     Task<Done> publish(std::string manifest, Lsn covers, std::vector<BlockRun> added,
                        std::vector<BlockRun> dropped) override;
+    void abandon(std::vector<BlockRun> appended) override;
     // SegmentLog
     Lsn log(Batch batch) override;
     Task<Done> flushed(Lsn lsn) override { return host_.journal.flushed(lsn); }
 
     Task<Done> restore_segments();
     void note_uncovered(Lsn lsn);
+    void let_go_of_claims(const std::vector<BlockRun>& settled);
     std::vector<std::pair<SegmentId, SegmentRecord>> segments_to_know() const;
 
     ShardHost host_;
@@ -80,6 +86,13 @@ private:
     // Reads the index's runs while the index does not yet say where segments are.
     std::unique_ptr<segments::SegmentStore> boot_segments_;
     std::map<SegmentId, std::int64_t> run_blocks_;  // Blocks of the index's runs, by segment.
+    std::uint64_t index_blocks_ = 0;
+    // Blocks that the index has appended and not yet published or abandoned.
+    struct Unpublished {
+        std::uint64_t blocks = 0;
+        std::vector<std::shared_ptr<segments::Claims>> claims;
+    };
+    std::map<SegmentId, Unpublished> unpublished_;
     Lsn covers_;
     std::uint64_t next_inode_ = 0;
     Lsn first_uncovered_;  // The first record the index's runs do not have.

@@ -3,70 +3,117 @@
 
 #include <algorithm>
 
+// What fits is counted in live blocks, and not in free segments: as long as less lives than the
+// drives can hold with room left to clean, the cleaner always finds a segment that is worth it,
+// and writers are slowed down to its pace, never refused. So df is true at once, and ENOSPC means
+// that something must be deleted.
+
 namespace weft::compute {
 namespace {
 
 constexpr Nanos kDelayMost = 20 * kMillisecond;
-// How long a writer waits for the cleaner while something can be won. A freed segment takes
-// some seconds until its slots are given back.
+// How long a writer waits for the cleaner.
 constexpr Nanos kWaitMost = 60 * kSecond;
+// Emptied segments are freed by the journal's next flush, which nobody announces.
+constexpr Nanos kLookAgain = 5 * kMillisecond;
+// Of the segments that data may fill, the part that is left dead for cleaning at the least.
+constexpr std::uint64_t kSlackShare = 12;
+
+std::uint64_t part_of_shard(const ClusterMap& map, std::uint64_t share) {
+    std::uint64_t bytes = 0;
+    for (const DriveEntry& drive : map.drives) {
+        if (drive.state == DriveState::active) bytes += drive.size_bytes;
+    }
+    std::uint64_t width = std::uint64_t{map.data_width} + map.parity_width;
+    std::uint64_t data = bytes / std::max<std::uint64_t>(width, 1) * map.data_width;
+    return data / std::max<std::uint64_t>(map.shard_count, 1) / share;
+}
 
 }  // namespace
 
-std::uint64_t Core::physical_free_blocks() const {
-    std::uint64_t least = UINT64_MAX;
-    for (const auto& [id, shard] : shards) least = std::min(least, shard->segments.free_blocks());
-    return shards.empty() ? 0 : least;
+ComputeSettings fitted(ComputeSettings settings, const ClusterMap& map) {
+    auto limit = [](std::uint64_t& value, std::uint64_t least, std::uint64_t most) {
+        value = std::min(value, std::max(least, round_down(most, kBlockBytes)));
+    };
+    std::uint64_t all = part_of_shard(map, 1) * map.shard_count;
+    std::uint64_t share = all / std::max<std::uint64_t>(map.data_width, 1) / 24;
+    // At least as much as keeps it from being trimmed all the time.
+    limit(settings.journal_bytes_most, 2 * std::uint64_t{map.slot_bytes}, share);
+    limit(settings.index.memtable_bytes_most, 128 * kKiB, part_of_shard(map, 128));
+    limit(settings.index.run_bytes_most, kMiB, part_of_shard(map, 16));
+    limit(settings.data.staged_bytes_usual, 256 * kKiB, part_of_shard(map, 64));
+    limit(settings.data.staged_bytes_most, kMiB, part_of_shard(map, 16));
+    return settings;
 }
 
-// Data blocks that all drives together hold, before parity is taken off.
-std::uint64_t Core::physical_blocks() const {
-    std::uint64_t total = 0;
-    for (const DriveEntry& drive : map.drives) {
-        if (drive.state == DriveState::active) total += drive.size_bytes / kBlockBytes;
+// It takes a slot of nearly each drive for each of them, as a segment of data does.
+std::uint64_t Core::journal_segments_most() const {
+    constexpr std::uint64_t kInUse = 4;  // The one in use, the next, the reserve, one to be freed.
+    return settings.journal_bytes_most / std::max<std::uint32_t>(map.slot_bytes, 1) + kInUse;
+}
+
+std::uint64_t Core::journal_segments_to_come() const {
+    std::uint64_t most = journal_segments_most();
+    return most - std::min(most, journal.counters().segments_live);
+}
+
+std::uint64_t Core::free_blocks() const {
+    return shards.empty() ? 0 : shards.begin()->second->segments.space().free_blocks;
+}
+
+std::uint64_t Core::usable_blocks() const {
+    if (shards.empty()) return 0;
+    segments::SegmentSpace space = shards.begin()->second->segments.space();
+    // Each shard has some segments open that are half full.
+    std::uint64_t open = std::min<std::uint64_t>(2 * shards.size(), space.segments / 8);
+    std::uint64_t taken = space.segments_kept + open + journal_segments_most();
+    std::uint64_t left = space.segments > taken ? space.segments - taken : 0;
+    return left * space.segment_blocks / kSlackShare * (kSlackShare - 1);
+}
+
+std::uint64_t Core::room_blocks() const {
+    std::int64_t used = 0;
+    for (const auto& [id, filesystem] : filesystems) used += filesystem.used_blocks;
+    for (const auto& [id, shard] : shards) {
+        used += static_cast<std::int64_t>(shard->index_blocks());
     }
-    std::uint64_t width = std::uint64_t{map.data_width} + map.parity_width;
-    return total / std::max<std::uint64_t>(width, 1) * map.data_width;
+    auto usable = static_cast<std::int64_t>(usable_blocks());
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(usable - used, 0));
 }
 
-std::uint64_t Core::staged_blocks() const {
-    std::uint64_t bytes = 0;
-    for (const auto& [id, shard] : shards) bytes += shard->data.staged_bytes();
-    return divide_up(bytes, kBlockBytes);
+// As little as keeps writers from waiting: what is free does not help the cleaner to find
+// segments that are mostly dead.
+std::uint64_t Core::cleaning_starts_below() const {
+    if (shards.empty()) return 0;
+    segments::SegmentSpace space = shards.begin()->second->segments.space();
+    std::uint64_t few = std::max<std::uint64_t>(4, std::min<std::uint64_t>(shards.size(), 16));
+    return std::max(few, space.segments / 64) * space.segment_blocks;
 }
 
-Task<Done> Core::admit() {
-    if (waiting_for_segments && !closing) co_await sleep(reactor, kDelayMost);
-    co_return co_await journal.admit();
+Task<Done> Core::wait_for_segments() {
+    work.notify_all();
+    (void)co_await cleaned.wait(reactor.now() + kLookAgain);
+    if (closing) co_return Error{Code::cancelled, "compute.space"};
+    co_return Done{};
 }
 
 Task<Done> Core::admit_space(std::uint64_t bytes) {
+    std::uint64_t needed = divide_up(bytes, kBlockBytes);
     Nanos deadline = reactor.now() + kWaitMost;
-    while (reactor.now() < deadline) {
-        // What is staged will want its room too.
-        std::uint64_t needed = divide_up(bytes, kBlockBytes) + staged_blocks();
-        std::uint64_t free = physical_free_blocks();
-        std::uint64_t slow_below = cleaning_starts_below() / 2;
-        if (free > needed && free >= slow_below) co_return Done{};
+    std::uint64_t slow_below = cleaning_starts_below() / 2;
+    for (;;) {
+        std::uint64_t free = free_blocks();
+        if (free >= std::max(needed, slow_below)) co_return Done{};
         work.notify_all();
         if (free > needed) {
-            // The closer to full, the slower: so that the cleaner keeps up, and nobody fails.
+            // The closer to none, the slower, so that the cleaner keeps up.
             auto share = static_cast<double>(slow_below - free) / static_cast<double>(slow_below);
-            if (nothing_reclaimable) co_return Done{};
             co_await sleep(reactor, static_cast<Nanos>(share * static_cast<double>(kDelayMost)));
             co_return Done{};
         }
-        bool may_come = co_await or_return(co_await wait_for_room());
-        if (!may_come) break;
+        if (reactor.now() >= deadline) co_return Error{Code::retry_later, "compute.space"};
+        co_await or_return(co_await wait_for_segments());
     }
-    co_return Error{Code::out_of_space, "compute.space"};
-}
-
-Task<bool> Core::wait_for_room() {
-    if (nothing_reclaimable || closing) co_return false;
-    work.notify_all();
-    (void)co_await cleaned.wait(reactor.now() + kSecond);
-    co_return !nothing_reclaimable;
 }
 
 Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks) const {
@@ -75,63 +122,47 @@ Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks) con
     if (found == filesystems.end()) return Error{Code::stale, "compute.space"};
     const Filesystem& filesystem = found->second;
     auto capacity = static_cast<std::int64_t>(filesystem.capacity_blocks);
-    if (filesystem.used_blocks + more_blocks <= capacity) return Done{};
-    return Error{Code::out_of_space, "compute.capacity"};
+    if (filesystem.used_blocks + more_blocks > capacity) {
+        return Error{Code::out_of_space, "compute.capacity"};
+    }
+    if (room_blocks() < static_cast<std::uint64_t>(more_blocks)) {
+        return Error{Code::out_of_space, "compute.room"};
+    }
+    return Done{};
 }
 
-FilesystemUsage Core::usage_of(FilesystemId id) const {
+Result<Done> Core::check_metadata_room() const {
+    if (room_blocks() > 0) return Done{};
+    return Error{Code::out_of_space, "compute.room"};
+}
+
+std::uint64_t Core::blocks_being_purged(FilesystemId filesystem) {
+    std::uint64_t blocks = 0;
+    for (FileId file : being_purged) {
+        if (file.filesystem != filesystem) continue;
+        InodePin inode = inodes.pin(file);
+        if (inode->loaded && inode->gone()) blocks += inode->record.blocks;
+    }
+    return blocks;
+}
+
+FilesystemUsage Core::usage_of(FilesystemId id) {
     FilesystemUsage usage;
     auto found = filesystems.find(id);
     if (found == filesystems.end()) return usage;
     const Filesystem& filesystem = found->second;
+    // What has no name any more is as good as gone.
+    std::uint64_t leaving = blocks_being_purged(id);
     auto used = static_cast<std::uint64_t>(std::max<std::int64_t>(filesystem.used_blocks, 0));
+    leaving = std::min(leaving, used);
+    used -= leaving;
     std::uint64_t promised =
         filesystem.capacity_blocks > used ? filesystem.capacity_blocks - used : 0;
-    std::uint64_t physical = physical_free_blocks() + reclaimable_blocks() + open_blocks();
-    std::uint64_t staged = staged_blocks();
-    physical = physical > staged ? physical - staged : 0;
     usage.capacity_blocks = filesystem.capacity_blocks;
     usage.used_blocks = used;
-    usage.free_blocks = std::min(promised, physical);
+    usage.free_blocks = std::min(promised, room_blocks() + leaving);
     usage.inodes = static_cast<std::uint64_t>(std::max<std::int64_t>(filesystem.inodes, 0));
     return usage;
-}
-
-// Where new data goes next: what is written there takes room, as programs see it, at once.
-std::uint64_t Core::open_blocks() const {
-    std::uint64_t open = 0;
-    for (const auto& [id, shard] : shards) open += shard->segments.open_blocks(StreamKind::hot);
-    return open;
-}
-
-// Dead blocks of closed segments.
-std::uint64_t Core::reclaimable_blocks() const {
-    std::uint64_t dead = 0;
-    for (const auto& [id, shard] : shards) {
-        for (const segments::SegmentStatus& status : shard->segments.list()) {
-            const SegmentRecord& record = status.record;
-            std::uint64_t used = std::uint64_t{record.used_blocks} * record.data_width;
-            if (record.closed && used > status.live_blocks) dead += used - status.live_blocks;
-        }
-    }
-    return dead;
-}
-
-// Of closed segments without live blocks: they are free as soon as that is durable.
-std::uint64_t Core::coming_blocks() const {
-    std::uint64_t coming = 0;
-    for (const auto& [id, shard] : shards) {
-        for (const segments::SegmentStatus& status : shard->segments.list()) {
-            const SegmentRecord& record = status.record;
-            if (!record.closed || status.live_blocks > 0) continue;
-            coming += std::uint64_t{record.slot_blocks} * record.data_width;
-        }
-    }
-    return coming;
-}
-
-std::uint64_t Core::cleaning_starts_below() const {
-    return physical_blocks() / 8;
 }
 
 }  // namespace weft::compute

@@ -2,12 +2,17 @@
 #include "roles/compute/core_internal.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace weft::compute {
 namespace {
 
 constexpr Nanos kIdle = 1 * kSecond;
 constexpr int kPurgeWorkers = 4;
+// A merge takes room for what it writes until what it read is freed: so few go on at a time.
+constexpr int kMergers = 2;
+constexpr int kCleaners = 3;
+constexpr int kMergeStepsMost = 64;  // Of one index, before it is asked again which needs it most.
 
 }  // namespace
 
@@ -15,13 +20,50 @@ void Core::start_duties() {
     recovering = false;
     for (auto& [id, shard] : shards) gate.spawn(keep_shard(shard.get()));
     gate.spawn(keep_journal());
-    gate.spawn(keep_space());
+    for (int i = 0; i < kCleaners; ++i) gate.spawn(keep_space());
+    for (int i = 0; i < kMergers; ++i) gate.spawn(keep_merging());
     gate.spawn(keep_inodes());
     gate.spawn(rebuild_all());
     for (int i = 0; i < kPurgeWorkers; ++i) gate.spawn(purge_worker());
 }
 
-// Staged bytes to stripes, the index's table to a run, runs into fewer runs.
+// Runs into fewer runs, first where there are most of them.
+Task<Done> Core::keep_merging() {
+    while (!closing) {
+        std::vector<Shard*> order;
+        for (auto& [id, shard] : shards) {
+            if (!being_merged.contains(id)) order.push_back(shard.get());
+        }
+        std::sort(order.begin(), order.end(), [](const Shard* a, const Shard* b) {
+            std::pair more(b->index.fresh_runs(), a->id());
+            return std::pair(a->index.fresh_runs(), b->id()) > more;
+        });
+        bool any = false;
+        bool failed = false;
+        for (Shard* shard : order) {
+            if (any || closing || !being_merged.insert(shard->id()).second) continue;
+            bool more = true;
+            for (int step = 0; step < kMergeStepsMost && more && !closing; ++step) {
+                auto lock = co_await or_return(co_await shard->maintenance.lock());
+                auto stepped = co_await shard->index.compact_step();
+                failed = failed || !stepped.ok();
+                more = stepped.ok() && stepped.value();
+                any = any || more;
+            }
+            being_merged.erase(shard->id());
+            merged.notify_all();
+        }
+        // After a failure wait for a while, whoever notifies.
+        if (failed) {
+            co_await sleep(reactor, kIdle);
+        } else if (!any) {
+            (void)co_await work.wait(reactor.now() + kIdle);
+        }
+    }
+    co_return Done{};
+}
+
+// Staged bytes to stripes, the index's table to a run.
 Task<Done> Core::keep_shard(Shard* shard) {
     while (!closing) {
         bool failed = false;
@@ -34,10 +76,8 @@ Task<Done> Core::keep_shard(Shard* shard) {
             if (shard->index.needs_checkpoint()) {
                 auto done = co_await shard->checkpoint();
                 failed = failed || !done.ok();
+                merged.notify_all();
             }
-            auto more = co_await shard->index.compact_step();
-            failed = failed || !more.ok();
-            if (more.ok() && more.value()) continue;
         }
         if (closing) break;
         bool due = shard->data.staged_bytes() > settings.data.staged_bytes_usual ||

@@ -1,77 +1,98 @@
 #include "platform/runtime/join.h"
 #include "roles/compute/core_internal.h"
 
+#include <algorithm>
+
 namespace weft::compute {
 namespace {
 
 constexpr Nanos kIdle = 1 * kSecond;
-constexpr Nanos kBetweenRounds = 100 * kMillisecond;
-constexpr std::size_t kCandidates = 8;
-// A segment with less than this share of dead blocks is not worth moving the rest.
-constexpr std::uint64_t kDeadShareLeast = 16;
-
-bool worth_cleaning(const segments::SegmentStatus& status) {
-    std::uint64_t used = std::uint64_t{status.record.used_blocks} * status.record.data_width;
-    if (!status.record.closed || status.live_blocks == 0 || used <= status.live_blocks)
-        return false;
-    return (used - status.live_blocks) * kDeadShareLeast >= used;
-}
-
-// The best of the candidates that is worth it; 0 if none is.
-SegmentId choose(const segments::SegmentStore& segments) {
-    std::map<SegmentId, bool> worth;
-    for (const segments::SegmentStatus& status : segments.list()) {
-        worth[status.id] = worth_cleaning(status);
-    }
-    for (SegmentId id : segments.cleaning_candidates(kCandidates)) {
-        if (worth[id]) return id;
-    }
-    return SegmentId{};
-}
+constexpr Nanos kNothingToDo = 50 * kMillisecond;
+constexpr Nanos kUntilFreed = 2 * kMillisecond;
+// A segment that could not be emptied, as something in it cannot be read, is left alone so long.
+constexpr Nanos kNotAgainFor = 5 * kSecond;
+constexpr int kTriesMost = 3;
+// Segments with a smaller share of dead blocks are not worth moving the rest; nor are these
+// when writers already wait.
+constexpr std::uint64_t kDeadShareLeast = 8;
+constexpr std::uint64_t kDeadShareLeastInNeed = 32;
 
 }  // namespace
 
-// One segment of the shard, if there is one worth it. True if it was moved.
-Task<bool> Core::clean_one(Shard* shard) {
-    SegmentId id = choose(shard->segments);
-    const SegmentRecord* record = shard->segments.find(id);
-    if (id.value == 0 || record == nullptr) co_return false;
-    if (record->stream == StreamKind::index) {
-        auto lock = co_await or_return(co_await shard->maintenance.lock());
-        co_await or_return(co_await shard->index.move_out_of(id));
-        co_return true;
-    }
-    co_return co_await shard->data.clean(id);
+// Of closed segments without live blocks: they are free as soon as that is durable.
+std::uint64_t Core::emptied_blocks() const {
+    std::uint64_t emptied = 0;
+    for (const auto& [id, shard] : shards) emptied += shard->segments.emptied_segments();
+    return emptied * shards.begin()->second->segments.space().segment_blocks;
 }
 
-// The cleaner: when free space falls low, moves what lives out of the segments that are worth
-// it most, shard by shard. It says when nothing can be won any more.
+// The best of all shards' segments.
+std::optional<Core::Victim> Core::choose_victim() {
+    bool in_need = free_blocks() < cleaning_starts_below() / 2;
+    std::uint64_t share = in_need ? kDeadShareLeastInNeed : kDeadShareLeast;
+    std::optional<Victim> best;
+    for (auto& [id, shard] : shards) {
+        std::map<SegmentId, Nanos>& passed = passed_over[id];
+        std::erase_if(passed, [this](const auto& item) { return item.second <= reactor.now(); });
+        std::set<SegmentId> except;
+        for (const auto& [segment, until] : passed) except.insert(segment);
+        auto choice = shard->segments.best_to_clean(except);
+        if (!choice.has_value()) continue;
+        bool enough = choice->dead_blocks * share >= choice->dead_blocks + choice->live_blocks;
+        if (!enough) continue;
+        if (!best.has_value() || choice->worth > best->choice.worth) best = {shard.get(), *choice};
+    }
+    return best;
+}
+
+Task<Done> Core::clean_victim(Victim victim) {
+    Shard* shard = victim.shard;
+    SegmentId id = victim.choice.id;
+    if (victim.choice.stream == StreamKind::index) {
+        auto lock = co_await or_return(co_await shard->maintenance.lock());
+        co_return co_await shard->index.move_out_of(id);
+    }
+    for (int tries = 0; tries < kTriesMost; ++tries) {
+        // What was overwritten in part just then is left behind.
+        bool emptied = co_await or_return(co_await shard->data.clean(id));
+        if (emptied) co_return Done{};
+    }
+    co_return Error{Code::would_block, "compute.clean"};
+}
+
+// One of a few cleaners: when few segments are free, moves what lives out of the segment that is
+// worth it most.
 Task<Done> Core::keep_space() {
     while (!closing) {
-        if (physical_free_blocks() >= cleaning_starts_below()) {
-            nothing_reclaimable = false;
-            waiting_for_segments = false;
+        std::uint64_t low = cleaning_starts_below();
+        if (free_blocks() >= low) {
             (void)co_await work.wait(reactor.now() + kIdle);
             continue;
         }
-        // What was emptied takes a while to come back; moving more meanwhile only takes room.
-        std::size_t moved = 0;
-        std::uint64_t free = physical_free_blocks();
-        std::uint64_t coming = coming_blocks();
-        bool enough = free + coming >= cleaning_starts_below();
-        waiting_for_segments = free == 0 && coming > 0;
-        for (auto& [id, shard] : shards) {
-            if (closing || enough) break;
-            auto cleaned_one = co_await clean_one(shard.get());
-            if (cleaned_one.ok() && cleaned_one.value()) ++moved;
+        // What was emptied takes a moment to come back; moving more meanwhile only takes room.
+        if (free_blocks() + emptied_blocks() >= low) {
+            co_await sleep(reactor, kUntilFreed);
+            cleaned.notify_all();
+            continue;
         }
-        // Segments are freed once the records that emptied them are flushed.
-        Lsn last = journal.last_appended();
-        if (moved > 0) (void)co_await journal.flushed(last);
-        nothing_reclaimable = moved == 0 && coming_blocks() == 0;
+        auto victim = choose_victim();
+        if (!victim.has_value()) {
+            co_await sleep(reactor, kNothingToDo);
+            continue;
+        }
+        auto& passed = passed_over[victim->shard->id()];
+        passed[victim->choice.id] = INT64_MAX;
+        auto done = co_await clean_victim(*victim);
+        if (done.ok()) {
+            passed.erase(victim->choice.id);
+        } else {
+            passed[victim->choice.id] = reactor.now() + kNotAgainFor;
+            // For lack of room, or of drives: not a matter of this one segment.
+            bool others_too = done.code() != Code::would_block;
+            if (others_too) passed.erase(victim->choice.id);
+            if (others_too) co_await sleep(reactor, kNothingToDo);
+        }
         cleaned.notify_all();
-        // Whoever waits for space notifies at once: not a reason to look again at once.
-        if (moved == 0) co_await sleep(reactor, kBetweenRounds);
     }
     co_return Done{};
 }

@@ -1,5 +1,8 @@
 #include "roles/compute/compute_testing_internal.h"
 
+#include <algorithm>
+#include <functional>
+
 namespace weft::compute {
 namespace {
 
@@ -56,6 +59,116 @@ TEST_F(Space, FullDrivesRefuseWritesAndTakeThemAgainOnceSomethingIsGone) {
         ASSERT_TRUE(found.ok());
         EXPECT_EQ(read(id(found.value().inode), 0, bytes.size()), bytes);
     }
+}
+
+TEST_F(Space, WhenFullEveryWriteOfNewBlocksIsRefusedAndNoOther) {
+    FileId file = make_file(root(), "small");
+    ASSERT_EQ(write(file, 0, std::string(4096, 's')), Code::ok);
+    (void)fill(0);
+    while (write(file, attributes(file).size, std::string(4096, 's')) == Code::ok) {
+    }
+    std::uint64_t end = attributes(file).size;
+    EXPECT_EQ(usage().free_blocks, 0U);
+    EXPECT_EQ(write(file, end, "x"), Code::out_of_space);
+    EXPECT_EQ(make(root(), "another", 0100644).code(), Code::out_of_space);
+    FallocateFlags flags;
+    EXPECT_EQ(run(role->fallocate(next(), file, end, kMiB, flags)).code(), Code::out_of_space);
+    // What takes no more room goes on, for longer than what is free could hold.
+    std::string bytes(256 * kKiB, 'g');
+    FileId large = id(look_up(root(), "f0").value().inode);
+    for (int i = 0; i < 400; ++i) {
+        bytes[0] = static_cast<char>(i);
+        ASSERT_EQ(write(large, 0, bytes), Code::ok) << i;
+        ASSERT_EQ(write(file, end / 4096 * 4096 - 4096, "s"), Code::ok) << i;
+    }
+    EXPECT_EQ(read(large, 0, bytes.size()), bytes);
+    RenameFlags plain;
+    EXPECT_TRUE(run(role->rename(next(), root(), "f1", root(), "renamed", plain)).ok());
+    EXPECT_EQ(set_size(large, 0), Code::ok);
+    EXPECT_GE(usage().free_blocks, 60U);
+    EXPECT_EQ(write(file, end, "x"), Code::ok);
+}
+
+TEST_F(Space, EverythingIsFreeAgainOnceEverythingIsDeleted) {
+    std::uint64_t empty = usage().free_blocks;
+    for (int turn = 0; turn < 3; ++turn) {
+        int fitted = fill(0);
+        EXPECT_LE(usage().free_blocks, empty / 50) << turn;
+        for (int i = 0; i <= fitted; ++i) {
+            auto gone = run(role->unlink(next(), root(), "f" + std::to_string(i)));
+            EXPECT_TRUE(gone.ok() || gone.code() == Code::not_found) << i;
+        }
+        wait(2 * kSecond);
+        EXPECT_GE(usage().free_blocks, empty * 97 / 100) << turn;
+    }
+}
+
+// Goal: no false ENOSPC, and cleaning that costs little.
+class Overwrites : public Space {
+protected:
+    // Of the blocks that were written: all that went to segments without parity.
+    double amplification(int writes, const std::function<std::uint64_t()>& choose) {
+        FileId file = id(look_up(root(), "churned").value().inode);
+        double before = blocks_written();
+        for (int i = 0; i < writes; ++i) {
+            std::string bytes(4096, static_cast<char>('a' + i % 26));
+            Code code = write(file, choose() * 4096, bytes);
+            EXPECT_EQ(code, Code::ok) << i;
+            if (code != Code::ok) break;
+        }
+        return (blocks_written() - before) / writes;
+    }
+    double blocks_written() {
+        for (const auto& [name, value] : run(role->report()).value().counters) {
+            if (name == "segments.blocks_written") return static_cast<double>(value);
+        }
+        return 0;
+    }
+    // A file of 80 % of what there is.
+    std::uint64_t make_churned() {
+        FileId file = make_file(root(), "churned");
+        std::uint64_t blocks = usage().free_blocks * 8 / 10;
+        std::string bytes(kMiB, '0');
+        for (std::uint64_t at = 0; at < blocks; at += 256) {
+            std::uint64_t count = std::min<std::uint64_t>(256, blocks - at);
+            EXPECT_EQ(write(file, at * 4096, bytes.substr(0, count * 4096)), Code::ok);
+        }
+        return blocks;
+    }
+};
+
+TEST_F(Overwrites, AtRandomWhenNearlyFullAreNeverRefused) {
+    std::uint64_t blocks = make_churned();
+    auto any = [&] {
+        return reactor.random() % blocks;
+    };
+    (void)amplification(60000, any);
+    // Few segments a shard, and half of them open: bench/micro/overwrite_bench has true figures.
+    EXPECT_LT(amplification(20000, any), 4.5);
+}
+
+TEST_F(Overwrites, OfAFewBlocksCostLittleMore) {
+    std::uint64_t blocks = make_churned();
+    std::uint64_t hot = blocks / 20;
+    auto mostly_hot = [&] {
+        bool is_hot = reactor.random() % 100 < 95;
+        return is_hot ? reactor.random() % hot : hot + reactor.random() % (blocks - hot);
+    };
+    (void)amplification(60000, mostly_hot);
+    EXPECT_LT(amplification(20000, mostly_hot), 1.6);
+}
+
+// Goal: on small drives, many small operations leave room for what is there.
+TEST_F(Space, ManySmallOperationsOnSmallDrivesNeverEndInNoSpace) {
+    FileId d = make_directory(root(), "d");
+    for (int i = 0; i < 30000; ++i) {
+        std::string name = "n" + std::to_string(i % 500);
+        auto made = make(d, name, 0100644);
+        ASSERT_TRUE(made.ok()) << i << " " << name_of(made.code()) << " " << made.error().what;
+        ASSERT_EQ(write(id(made.value().inode), 0, std::string(100, 'x')), Code::ok) << i;
+        ASSERT_TRUE(run(role->unlink(next(), d, name)).ok()) << i;
+    }
+    EXPECT_LT(usage().used_blocks, 100U);
 }
 
 TEST_F(Space, OverwritingForeverNeverFillsTheDrives) {

@@ -139,7 +139,7 @@ Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
     co_await or_return(check(plan));
     InodePin from = co_await or_return(co_await core->pin_regular(plan.from));
     InodePin to = co_await or_return(co_await core->pin_regular(plan.to));
-    co_await or_return(co_await core->admit());
+    co_await or_return(co_await core->admit_request());
     co_await or_return(co_await core->admit_space(plan.length));
     co_await or_return(co_await admit_regions(core, plan.to, plan.to_offset, plan.length));
     co_await or_return(co_await core->recall_for_look(caller.session, from));

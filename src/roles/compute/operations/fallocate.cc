@@ -96,8 +96,7 @@ Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset
     co_await or_return(check(flags, length));
     std::uint64_t end = co_await or_return(posix::range_end(offset, length));
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
-    co_await or_return(co_await core->admit());
-    if (!flags.punch_hole) co_await or_return(co_await core->admit_space(0));
+    co_await or_return(co_await core->admit_request());
     co_await or_return(co_await admit_regions(core, file, offset, 1));
     Changing guard(inode, caller.session);
     co_await or_return(co_await core->recall_for_change(caller.session, file, std::string(), true));

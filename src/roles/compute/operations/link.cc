@@ -20,8 +20,8 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     if (file.filesystem != directory_id.filesystem) {
         co_return Error{Code::cross_filesystem, "link"};
     }
-    co_await or_return(co_await core->admit());
-    co_await or_return(co_await core->admit_space(0));
+    co_await or_return(co_await core->admit_request());
+    co_await or_return(core->check_metadata_room());
     InodePin inode = co_await or_return(co_await core->pin(file));
     InodePin directory = co_await or_return(co_await core->pin_directory(directory_id));
     co_await or_return(may_link(*inode));

@@ -83,7 +83,7 @@ Task<Lsn> truncate(Core* core, InodePin inode, AttributeChange asked, std::strin
 }
 
 Task<Node> set_attributes(Core* core, Caller caller, FileId file, AttributeChange asked) {
-    co_await or_return(co_await core->admit());
+    co_await or_return(co_await core->admit_request());
     InodePin inode = co_await or_return(co_await core->pin(file));
     co_await or_return(posix::check_change(inode->record, asked));
     Changing guard(inode, caller.session);

@@ -11,6 +11,7 @@ namespace {
 
 // One record holds what is staged of a write, with room for the rest.
 constexpr std::uint64_t kWriteBytesMost = 4 * kMiB;
+constexpr Nanos kWaitMost = 60 * kSecond;
 
 struct Write {
     FileId file;
@@ -20,13 +21,12 @@ struct Write {
     bool clear_setid = false;
 };
 
-// One write(2), from its locks to the commit. `no_room`: the drives had no room, whatever the
-// filesystem's capacity.
+// One write(2), from its locks to the commit. `no_room`: no segment was free, though there is room.
 Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
     auto [file, offset, from, append, clear_setid] = asked;
     if (from.size() > kWriteBytesMost) co_return Error{Code::invalid, "write.size"};
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
-    co_await or_return(co_await core->admit());
+    co_await or_return(co_await core->admit_request());
     co_await or_return(co_await core->admit_space(from.size()));
     if (append) offset = inode->record.size;
     co_await or_return(posix::range_end(offset, from.size()));
@@ -65,14 +65,16 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
     co_return co_await core->answer(caller.session, inode, std::move(node), lsn);
 }
 
-// Without locks, waits for the cleaner as long as it can win something.
+// Without locks, waits for the cleaner.
 Task<Node> write_file(Core* core, Caller caller, Write asked) {
+    Nanos deadline = core->reactor.now() + kWaitMost;
     for (;;) {
         bool no_room = false;
         auto written = co_await write_once(core, caller, asked, &no_room);
         if (!no_room) co_return written;
-        bool may_come = co_await or_return(co_await core->wait_for_room());
-        if (!may_come) co_return written;
+        bool late = core->reactor.now() >= deadline;
+        if (late) co_return Error{Code::retry_later, "compute.space"};
+        co_await or_return(co_await core->wait_for_segments());
     }
 }
 
