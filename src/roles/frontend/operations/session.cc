@@ -1,5 +1,6 @@
 #include "roles/frontend/mount_internal.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace weft::frontend {
@@ -52,6 +53,9 @@ Task<Done> Mount::on(Exchange*, Access) {
 }
 
 Task<Done> Mount::on(Exchange* x, StatFilesystem) {
+    // What was written behind takes its space when it is sent. If it cannot be sent, somebody else
+    // hears of that.
+    (void)co_await write_behind_.flush_all();
     FilesystemId filesystem = compute_.filesystem();
     ComputeService* service = compute_.service();
     auto call = [=] {
@@ -60,7 +64,10 @@ Task<Done> Mount::on(Exchange* x, StatFilesystem) {
     auto usage = co_await or_return(co_await ask<FilesystemUsage>(x, call));
     fuse_statfs_out out{};
     out.st.blocks = usage.capacity_blocks;
-    out.st.bfree = usage.free_blocks;
+    // A thin filesystem: what is not used counts as free, and what the drives have room for as
+    // available. So df's "used" is what this filesystem uses, whatever its neighbours do.
+    std::uint64_t used = std::min(usage.used_blocks, usage.capacity_blocks);
+    out.st.bfree = usage.capacity_blocks - used;
     out.st.bavail = usage.free_blocks;
     // Inodes take space like data, about a block each.
     out.st.files = usage.inodes + usage.free_blocks;

@@ -88,8 +88,18 @@ TEST(Session, TellsHowMuchRoomThereIs) {
     mount.compute.set_free_blocks(5000);
     auto out = mount.ask(FUSE_STATFS, 1).fixed<fuse_statfs_out>();
     EXPECT_EQ(out.st.bavail, 5000U);
+    EXPECT_EQ(out.st.blocks - out.st.bfree, 1024U);  // Used, whatever the drives have room for.
     EXPECT_EQ(out.st.bsize, kBlockBytes);
     EXPECT_EQ(out.st.namelen, 255U);
+}
+
+TEST(Session, CountsWhatIsWrittenBehindAsUsed) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    mount.write(file, 0, "written");
+    EXPECT_EQ(mount.content(file.inode), "");
+    EXPECT_EQ(mount.ask(FUSE_STATFS, 1).error, 0);
+    EXPECT_EQ(mount.content(file.inode), "written");
 }
 
 TEST(Session, SendsWhatIsDeferredWhenItEnds) {
