@@ -41,13 +41,14 @@ Lsn Core::commit(Transaction transaction) {
     std::string record = encode_record(transaction);
     CHECK(record.size() <= journal::Journal::kRecordBytesMost);
     Lsn lsn = journal.append(std::move(record));
+    bool due = journal_bytes() > settings.journal_bytes_most;
     for (const auto& [id, batch] : transaction.parts) {
         Shard& at = shard(id);
         at.apply(batch, lsn);
-        bool due = at.index.needs_checkpoint() ||
-                   at.data.staged_bytes() > settings.data.staged_bytes_usual;
-        if (due) wake_duties();
+        due = due || at.index.needs_checkpoint() ||
+              at.data.staged_bytes() > settings.data.staged_bytes_usual;
     }
+    if (due) wake_duties();
     return lsn;
 }
 
@@ -62,7 +63,8 @@ Task<Done> Core::admit_request() {
     auto behind = [](const auto& item) {
         return item.second->index.is_behind();
     };
-    while (!closing && std::any_of(shards.begin(), shards.end(), behind)) {
+    while (!closing && (journal_bytes() > journal_bytes_wait() ||
+                        std::any_of(shards.begin(), shards.end(), behind))) {
         work.notify_all();
         bool in_time = co_await merged.wait(deadline);
         if (!in_time) co_return Error{Code::retry_later, "compute.admit"};

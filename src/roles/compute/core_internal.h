@@ -79,7 +79,7 @@ public:
     Task<Done> set_map(ClusterMap map);
     Lsn commit(Transaction transaction) override;
     Task<Done> admit() override { return journal.admit(); }
-    // Of requests: waits while the indexes cannot take more either.
+    // Of requests: waits while the indexes cannot take more either, or the journal is too long.
     Task<Done> admit_request();
     Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
     Task<Done> flushed(Lsn lsn) override { return journal.flushed(lsn); }
@@ -190,6 +190,8 @@ public:
     Task<Done> recover_orphans();
     Task<Done> recover_orphan(FileId file, std::string marker);
     std::uint64_t journal_bytes() const;
+    // With a journal longer than this, requests wait until it is trimmed.
+    std::uint64_t journal_bytes_wait() const { return settings.journal_bytes_most / 2 * 3; }
     Task<Done> trim_journal();
     Task<Done> trim_to_needed();
     // Writes out what only segments of the journal hold that lost a slot, and trims those.
@@ -243,7 +245,7 @@ public:
 
     Signal work;     // Something for a duty to look at.
     Signal cleaned;  // The cleaner has emptied a segment.
-    Signal merged;   // An index has been written out or merged.
+    Signal merged;   // An index has been written out or merged, or the journal trimmed.
     Signal purging;  // Something for the purge workers.
     Signal landed;   // No request that may commit is in flight.
     Gate gate;       // Last: its tasks go first.

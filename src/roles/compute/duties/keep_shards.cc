@@ -51,7 +51,8 @@ Task<Done> Core::keep_merging() {
                 any = any || more;
             }
             being_merged.erase(shard->id());
-            merged.notify_all();
+            // Only then: whoever waits for it wakes the mergers when woken in vain.
+            if (any) merged.notify_all();
         }
         // After a failure wait for a while, whoever notifies.
         if (failed) {
@@ -101,13 +102,14 @@ Task<Done> Core::keep_journal() {
             (void)co_await work.wait(reactor.now() + kIdle);
             continue;
         }
+        std::uint64_t before = journal_bytes();
         Task<Done> trimming = exposed ? mend_journal() : trim_journal();
         auto trimmed = co_await trimming;
         if (!trimmed.ok()) co_await sleep(reactor, kIdle);
         // All that can be trimmed is: what is left is in use. A drive that fails does not wait.
         Nanos again = reactor.now() + kIdle / 10;
         while (!closing && reactor.now() < again && journal.health().segments_exposed == 0 &&
-               journal_bytes() > settings.journal_bytes_most) {
+               journal_bytes() >= before) {
             (void)co_await work.wait(again);
         }
     }
@@ -167,7 +169,9 @@ Task<Done> Core::trim_to_needed() {
     Lsn through{keep.value - 1};
     bool flushes = !planted(Bug::trim_before_flush);
     if (flushes) co_await or_return(co_await journal.flushed(appended));
-    co_return co_await journal.trim(through);
+    auto trimmed = co_await journal.trim(through);
+    merged.notify_all();
+    co_return trimmed;
 }
 
 }  // namespace weft::compute

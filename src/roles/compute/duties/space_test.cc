@@ -1,3 +1,4 @@
+#include "platform/runtime/join.h"
 #include "roles/compute/compute_testing_internal.h"
 
 #include <algorithm>
@@ -179,6 +180,35 @@ TEST_F(Space, OverwritingForeverNeverFillsTheDrives) {
         ASSERT_EQ(write(file, static_cast<std::uint64_t>(i % 8) * kMiB, bytes), Code::ok) << i;
     }
     EXPECT_EQ(usage().used_blocks, 8 * 256U);
+}
+
+// Appends pieces, and notes how long the journal was at the most.
+Task<Done> append_beside_others(ComputeRole* role, SessionId session, FileId file,
+                                std::uint64_t* journal_most) {
+    Caller caller{session, 0};
+    std::string piece(200 * kKiB + 1, 'p');
+    for (int i = 0; i < 60; ++i) {
+        ConstBytes bytes = bytes_of(piece);
+        auto written = co_await role->write(caller, file, 0, bytes, true, false);
+        co_await or_return(std::move(written));
+        auto report = co_await or_return(co_await role->report());
+        *journal_most = std::max(*journal_most, report.journal_bytes);
+    }
+    co_return Done{};
+}
+
+TEST_F(Space, WritersThatAreFasterThanCheckpointsWaitForThem) {
+    std::uint64_t journal_most = 0;
+    std::vector<Task<Done>> writers;
+    for (int i = 0; i < 8; ++i) {
+        FileId file = make_file(root(), "file" + std::to_string(i));
+        writers.push_back(append_beside_others(role.get(), caller.session, file, &journal_most));
+    }
+    auto written = run(join(writers));
+    ASSERT_TRUE(written.ok());
+    for (const auto& one : written.value()) EXPECT_TRUE(one.ok()) << name_of(one.code());
+    // What waits has been in when it began, and checkpoints write records of their own.
+    EXPECT_LT(journal_most, settings.journal_bytes_most * 3);
 }
 
 TEST_F(Space, TheJournalStaysShortAndARestartFindsEverything) {
