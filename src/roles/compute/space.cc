@@ -74,8 +74,11 @@ std::uint64_t Core::usable_blocks() const {
 std::uint64_t Core::room_blocks() const {
     std::int64_t used = 0;
     for (const auto& [id, filesystem] : filesystems) used += filesystem.used_blocks;
+    // A small index is counted as it may be between two merges: else room would come and go with
+    // them.
+    std::uint64_t index_least = 2 * settings.index.memtable_bytes_most / kBlockBytes;
     for (const auto& [id, shard] : shards) {
-        used += static_cast<std::int64_t>(shard->index_blocks());
+        used += static_cast<std::int64_t>(std::max(shard->index_blocks(), index_least));
     }
     auto usable = static_cast<std::int64_t>(usable_blocks());
     return static_cast<std::uint64_t>(std::max<std::int64_t>(usable - used, 0));
