@@ -4,6 +4,7 @@
 #include "platform/base/siphash.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weft::sim {
 namespace {
@@ -58,6 +59,13 @@ Result<std::uint64_t> ModelFilesystem::find_file(const Path& path) const {
 }
 
 Code ModelFilesystem::apply(const Operation& operation) {
+    ++changes_;
+    Code code = change(operation);
+    if (code != Code::ok) --changes_;
+    return code;
+}
+
+Code ModelFilesystem::change(const Operation& operation) {
     switch (operation.kind) {
         case Kind::make_file:
             return make(operation, Type::file);
@@ -66,9 +74,14 @@ Code ModelFilesystem::apply(const Operation& operation) {
         case Kind::make_symlink:
             return make(operation, Type::symlink);
         case Kind::write:
+        case Kind::append:
         case Kind::truncate:
         case Kind::punch:
-            return write(operation);
+        case Kind::zero:
+        case Kind::reserve: {
+            auto number = find_file(operation.path);
+            return number.ok() ? write(operation, number.value()) : number.code();
+        }
         case Kind::unlink:
             return unlink(operation);
         case Kind::remove_directory:
@@ -83,7 +96,16 @@ Code ModelFilesystem::apply(const Operation& operation) {
         case Kind::copy_range:
             return copy_range(operation);
         case Kind::read:
+        case Kind::fsync:
             return find_file(operation.path).code();
+        case Kind::list:
+            return list(operation);
+        case Kind::hold:
+            return hold(operation);
+        case Kind::read_held:
+        case Kind::write_held:
+        case Kind::let_go:
+            return use_held(operation);
         case Kind::sync:
             return Code::ok;
     }
@@ -98,6 +120,7 @@ Code ModelFilesystem::make(const Operation& operation, Type type) {
     Inode inode;
     inode.type = type;
     inode.nlink = type == Type::directory ? 2 : 1;
+    inode.changed = changes_;
     if (type == Type::symlink) inode.content.edit() = operation.text;
     inodes_[number] = inode;
     Inode& directory = inodes_[place.value().directory];
@@ -106,39 +129,94 @@ Code ModelFilesystem::make(const Operation& operation, Type type) {
     return Code::ok;
 }
 
-Code ModelFilesystem::write(const Operation& operation) {
-    auto number = find_file(operation.path);
-    if (!number.ok()) return number.code();
-    std::string& content = inodes_[number.value()].content.edit();
-    std::uint64_t end = operation.offset + operation.length;
+Code ModelFilesystem::write(const Operation& operation, Number number) {
+    Inode& inode = inodes_[number];
+    inode.changed = changes_;
+    std::string& content = inode.content.edit();
+    std::uint64_t offset = operation.offset;
+    std::uint64_t end = offset + operation.length;
+    std::uint64_t filled_from = 0;
     switch (operation.kind) {
         case Kind::truncate:
             content.resize(operation.length, '\0');
-            break;
+            return Code::ok;
         case Kind::punch:
-            for (std::uint64_t at = operation.offset; at < std::min(end, content.size()); ++at) {
+        case Kind::zero:
+            for (std::uint64_t at = offset; at < std::min(end, content.size()); ++at) {
                 content[at] = '\0';
             }
+            return Code::ok;
+        case Kind::reserve:
+            if (content.size() < end) content.resize(end, '\0');
+            return Code::ok;
+        case Kind::append:
+            offset = filled_from = content.size();
+            end = offset + operation.length;
             break;
         default:
-            if (content.size() < end) content.resize(end, '\0');
-            for (std::uint64_t at = operation.offset; at < end; ++at) {
-                content[at] = fill(operation.seed, at);
-            }
+            break;
+    }
+    if (content.size() < end) content.resize(end, '\0');
+    for (std::uint64_t at = offset; at < end; ++at) {
+        content[at] = fill(operation.seed, at - filled_from);
     }
     return Code::ok;
 }
 
-std::optional<std::string> ModelFilesystem::read(const Operation& operation) const {
+Code ModelFilesystem::hold(const Operation& operation) {
     auto number = find_file(operation.path);
-    if (!number.ok()) return std::nullopt;
-    const std::string& content = inodes_.at(number.value()).content.bytes();
+    if (!number.ok()) return number.code();
+    Number before = std::exchange(held_, number.value());
+    if (before != held_ && before != 0 && inodes_[before].nlink == 0) inodes_.erase(before);
+    return Code::ok;
+}
+
+Code ModelFilesystem::use_held(const Operation& operation) {
+    if (held_ == 0) return Code::no_data;
+    if (operation.kind == Kind::let_go) forget_held();
+    if (operation.kind != Kind::write_held) return Code::ok;
+    return write(operation, held_);
+}
+
+void ModelFilesystem::forget_held() {
+    Number number = std::exchange(held_, 0);
+    if (number != 0 && inodes_[number].nlink == 0) inodes_.erase(number);
+}
+
+std::uint64_t ModelFilesystem::last_change_of(const Path& path) const {
+    auto number = find_file(path);
+    return number.ok() ? inodes_.at(number.value()).changed : 0;
+}
+
+Code ModelFilesystem::list(const Operation& operation) const {
+    auto place = find(operation.path);
+    if (!place.ok()) return place.code();
+    if (place.value().inode == 0) return Code::not_found;
+    bool directory = inodes_.at(place.value().inode).type == Type::directory;
+    return directory ? Code::ok : Code::not_a_directory;
+}
+
+std::optional<std::string> ModelFilesystem::read(const Operation& operation) const {
+    if (operation.kind == Kind::list) {
+        if (list(operation) != Code::ok) return std::nullopt;
+        std::string names;
+        const Inode& directory = inodes_.at(find(operation.path).value().inode);
+        for (const auto& [name, child] : directory.entries) names += name + "\n";
+        return names;
+    }
+    Number number = held_;
+    if (operation.kind == Kind::read) {
+        auto found = find_file(operation.path);
+        number = found.ok() ? found.value() : 0;
+    }
+    if (number == 0) return std::nullopt;
+    const std::string& content = inodes_.at(number).content.bytes();
     if (operation.offset >= content.size()) return std::string();
     return content.substr(operation.offset, operation.length);
 }
 
 void ModelFilesystem::drop(Number inode) {
-    if (--inodes_[inode].nlink == 0) inodes_.erase(inode);
+    if (--inodes_[inode].nlink == 0 && inode != held_) inodes_.erase(inode);
 }
 
 Code ModelFilesystem::unlink(const Operation& operation) {
@@ -244,11 +322,13 @@ Code ModelFilesystem::link(const Operation& operation) {
 Code ModelFilesystem::change_xattr(const Operation& operation) {
     auto number = find_file(operation.path);
     if (!number.ok()) return number.code();
-    auto& xattrs = inodes_[number.value()].xattrs;
+    Inode& inode = inodes_[number.value()];
+    auto& xattrs = inode.xattrs;
     if (operation.kind == Kind::remove_xattr) {
         return xattrs.erase(operation.text) == 0 ? Code::no_attribute : Code::ok;
     }
     xattrs[operation.text] = std::to_string(operation.seed);
+    inode.changed = changes_;
     return Code::ok;
 }
 
@@ -264,6 +344,7 @@ Code ModelFilesystem::copy_range(const Operation& operation) {
     std::string& target = inodes_[to.value()].content.edit();
     std::uint64_t count = std::min(operation.length, source.size() - operation.offset);
     if (target.size() < operation.offset + count) target.resize(operation.offset + count, '\0');
+    inodes_[to.value()].changed = changes_;
     target.replace(operation.offset, count, source, operation.offset, count);
     return Code::ok;
 }

@@ -34,8 +34,16 @@ public:
 
     // Does the operation, or says why POSIX refuses it. Reads and syncs change nothing.
     Code apply(const Operation& operation);
-    // What a read of the operation's range gives; empty if it would fail.
+    // What a read, or a list, answers; empty if it would fail.
     std::optional<std::string> read(const Operation& operation) const;
+    // Rises with each change.
+    std::uint64_t changes() const { return changes_; }
+    // changes() after the last change of the file there; 0 if there is none.
+    std::uint64_t last_change_of(const Path& path) const;
+    // The client has lost its session, and what it held open.
+    void forget_held();
+    // Inodes, with the root, and what is held and has no name.
+    std::uint64_t inode_count() const { return inodes_.size(); }
 
     // Every path with type, link count, size, content checksum, symlink target and xattrs, one
     // a line, sorted: two trees are equal if and only if their texts are.
@@ -50,6 +58,7 @@ private:
         Content content;
         std::map<std::string, Number> entries;
         std::map<std::string, std::string> xattrs;
+        std::uint64_t changed = 0;
     };
     struct Place {
         Number directory = 0;
@@ -61,7 +70,11 @@ private:
     Result<Place> find(const Path& path) const;
     Result<Number> find_file(const Path& path) const;
     Code make(const Operation& operation, Type type);
-    Code write(const Operation& operation);
+    Code change(const Operation& operation);
+    Code write(const Operation& operation, Number number);
+    Code hold(const Operation& operation);
+    Code use_held(const Operation& operation);
+    Code list(const Operation& operation) const;
     Code unlink(const Operation& operation);
     Code remove_directory(const Operation& operation);
     Code rename(const Operation& operation);
@@ -76,6 +89,8 @@ private:
 
     std::map<Number, Inode> inodes_;
     Number last_ = 1;
+    Number held_ = 0;  // 0: none.
+    std::uint64_t changes_ = 0;
 };
 
 // One line of describe(), so that the product's tree can be told in the same words.

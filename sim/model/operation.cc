@@ -1,7 +1,9 @@
 #include "sim/model/operation.h"
 
 #include <algorithm>
-#include <array>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
 
 namespace weft::sim {
 namespace {
@@ -12,41 +14,76 @@ constexpr std::array kNames = {"a", "b", "c", "d", "e", "a-rather-longer-name-th
 constexpr std::array kDirectories = {"p", "q"};
 constexpr std::uint64_t kBlock = 4096;
 
-struct Weighted {
-    Kind kind;
-    unsigned weight;
-};
-constexpr std::array kWeights = {
-    Weighted{Kind::make_file, 14},   Weighted{Kind::make_directory, 5},
-    Weighted{Kind::make_symlink, 3}, Weighted{Kind::write, 30},
-    Weighted{Kind::truncate, 6},     Weighted{Kind::punch, 4},
-    Weighted{Kind::unlink, 8},       Weighted{Kind::remove_directory, 3},
-    Weighted{Kind::rename, 10},      Weighted{Kind::link, 5},
-    Weighted{Kind::set_xattr, 4},    Weighted{Kind::remove_xattr, 1},
-    Weighted{Kind::copy_range, 4},   Weighted{Kind::read, 12},
-    Weighted{Kind::sync, 4},
-};
+using Weights = std::initializer_list<std::pair<Kind, unsigned>>;
 
-Kind random_kind(Chance& chance) {
+void set(Mix& mix, Weights weights) {
+    for (auto [kind, weight] : weights) mix.weights[static_cast<std::size_t>(kind)] = weight;
+}
+
+// What every shape has a little of: a mistake shows where things meet.
+void set_common(Mix& mix) {
+    set(mix, {{Kind::make_file, 14},
+              {Kind::make_directory, 5},
+              {Kind::make_symlink, 3},
+              {Kind::write, 30},
+              {Kind::append, 4},
+              {Kind::truncate, 6},
+              {Kind::punch, 4},
+              {Kind::zero, 2},
+              {Kind::reserve, 2},
+              {Kind::unlink, 8},
+              {Kind::remove_directory, 3},
+              {Kind::rename, 10},
+              {Kind::link, 5},
+              {Kind::set_xattr, 4},
+              {Kind::remove_xattr, 1},
+              {Kind::copy_range, 4},
+              {Kind::read, 12},
+              {Kind::list, 3},
+              {Kind::hold, 4},
+              {Kind::read_held, 4},
+              {Kind::write_held, 4},
+              {Kind::let_go, 3},
+              {Kind::fsync, 4},
+              {Kind::sync, 2}});
+}
+
+Kind random_kind(Chance& chance, const Mix& mix) {
     unsigned sum = 0;
-    for (const Weighted& each : kWeights) sum += each.weight;
+    for (unsigned weight : mix.weights) sum += weight;
     std::uint64_t at = chance.below(sum);
-    for (const Weighted& each : kWeights) {
-        if (at < each.weight) return each.kind;
-        at -= each.weight;
+    for (std::size_t i = 0; i < mix.weights.size(); ++i) {
+        if (at < mix.weights[i]) return static_cast<Kind>(i);
+        at -= mix.weights[i];
     }
     return Kind::read;
 }
 
-Path random_path(Chance& chance) {
+std::string random_name(Chance& chance, unsigned names) {
+    std::uint64_t number = chance.below(names);
+    if (number < kNames.size()) return kNames[number];
+    return "message-" + std::to_string(number);
+}
+
+Path random_directory(Chance& chance, const Mix& mix) {
     Path path;
-    std::uint64_t depth = chance.below(3);
+    std::uint64_t depth = chance.below(mix.depth_most + 1);
     for (std::uint64_t i = 0; i < depth; ++i) {
         path.emplace_back(kDirectories[chance.below(kDirectories.size())]);
     }
-    bool directory = chance.one_in(5);
-    path.emplace_back(directory ? kDirectories[chance.below(kDirectories.size())]
-                                : kNames[chance.below(kNames.size())]);
+    return path;
+}
+
+// Directories mostly have the names of directories, and files do not: or else most paths lead
+// through a file.
+Path random_path(Chance& chance, const Mix& mix, Kind kind) {
+    Path path = random_directory(chance, mix);
+    bool of_directory = kind == Kind::make_directory || kind == Kind::remove_directory;
+    bool of_file = kind == Kind::make_file || kind == Kind::write;
+    std::uint64_t odds = of_file ? 50 : 6;
+    bool directory = mix.depth_most > 0 && (of_directory != chance.one_in(odds));
+    path.push_back(directory ? kDirectories[chance.below(kDirectories.size())]
+                             : random_name(chance, mix.names));
     return path;
 }
 
@@ -64,32 +101,43 @@ std::uint64_t random_position(Chance& chance, std::uint64_t most) {
     return std::min(position, most - 1);
 }
 
-std::uint64_t random_length(Chance& chance, std::uint64_t most) {
-    switch (chance.below(4)) {
+std::uint64_t random_length(Chance& chance, const Mix& mix) {
+    switch (chance.below(mix.small ? 3 : 4)) {
         case 0:
             return 1 + chance.below(100);
         case 1:
             return kBlock * (1 + chance.below(4));
         case 2:
-            return 1 + chance.below(20 * kBlock);
+            return 1 + chance.below((mix.small ? 4 : 20) * kBlock);
         default:
-            return 1 + random_position(chance, most);
+            return 1 + random_position(chance, mix.file_bytes_most);
     }
 }
 
 }  // namespace
 
+std::string_view name_of(Shape shape) {
+    static constexpr std::array<std::string_view, kShapes> kShapeNames = {
+        "mixed", "untar", "mail_spool", "database", "append_log", "rename_storm", "truncate_race"};
+    return kShapeNames[static_cast<std::size_t>(shape)];
+}
+
+std::string_view name_of(Operation::Kind kind) {
+    static constexpr std::array<std::string_view, Operation::kKinds> kKindNames = {
+        "make_file", "make_directory", "make_symlink", "write",      "append", "truncate",
+        "punch",     "zero",           "reserve",      "unlink",     "rmdir",  "rename",
+        "link",      "set_xattr",      "remove_xattr", "copy_range", "read",   "list",
+        "hold",      "read_held",      "write_held",   "let_go",     "fsync",  "sync"};
+    return kKindNames[static_cast<std::size_t>(kind)];
+}
+
 std::string to_text(const Operation& operation) {
-    static constexpr std::array kKinds = {
-        "make_file", "make_directory", "make_symlink", "write",  "truncate",
-        "punch",     "unlink",         "rmdir",        "rename", "link",
-        "set_xattr", "remove_xattr",   "copy_range",   "read",   "sync"};
     auto join = [](const Path& path) {
         std::string text;
         for (const std::string& name : path) text += "/" + name;
         return text.empty() ? std::string("/") : text;
     };
-    std::string text = kKinds[static_cast<std::size_t>(operation.kind)];
+    std::string text(name_of(operation.kind));
     text += " " + join(operation.path);
     if (!operation.target.empty()) text += " -> " + join(operation.target);
     text += " offset=" + std::to_string(operation.offset);
@@ -100,22 +148,82 @@ std::string to_text(const Operation& operation) {
     return text;
 }
 
-Operation random_operation(Chance& chance, std::uint64_t file_bytes_most) {
+Mix mix_of(Shape shape, std::uint64_t file_bytes_most) {
+    Mix mix;
+    mix.file_bytes_most = file_bytes_most;
+    set_common(mix);
+    switch (shape) {
+        case Shape::mixed:
+            break;
+        case Shape::untar:
+            mix.names = 24;
+            mix.depth_most = 3;
+            mix.small = true;
+            set(mix, {{Kind::make_file, 60}, {Kind::make_directory, 20}, {Kind::write, 60}});
+            break;
+        case Shape::mail_spool:
+            mix.names = 60;
+            mix.depth_most = 0;
+            mix.small = true;
+            set(mix, {{Kind::make_file, 60},
+                      {Kind::append, 40},
+                      {Kind::fsync, 20},
+                      {Kind::rename, 20},
+                      {Kind::unlink, 20},
+                      {Kind::list, 15}});
+            break;
+        case Shape::database:
+            mix.names = 2;
+            mix.depth_most = 0;
+            mix.small = true;
+            set(mix, {{Kind::write, 100}, {Kind::read, 60}, {Kind::fsync, 20}, {Kind::unlink, 1}});
+            break;
+        case Shape::append_log:
+            mix.names = 3;
+            mix.depth_most = 1;
+            mix.small = true;
+            set(mix, {{Kind::append, 120}, {Kind::read, 30}, {Kind::fsync, 15}});
+            break;
+        case Shape::rename_storm:
+            set(mix, {{Kind::rename, 120},
+                      {Kind::make_file, 30},
+                      {Kind::make_directory, 25},
+                      {Kind::link, 20},
+                      {Kind::write, 8}});
+            break;
+        case Shape::truncate_race:
+            mix.names = 3;
+            mix.depth_most = 0;
+            set(mix, {{Kind::truncate, 40},
+                      {Kind::punch, 40},
+                      {Kind::zero, 15},
+                      {Kind::write, 60},
+                      {Kind::read, 40},
+                      {Kind::copy_range, 15}});
+            break;
+    }
+    return mix;
+}
+
+Operation random_operation(Chance& chance, const Mix& mix) {
     Operation operation;
-    operation.kind = random_kind(chance);
-    operation.path = random_path(chance);
+    operation.kind = random_kind(chance, mix);
+    operation.path = random_path(chance, mix, operation.kind);
     operation.seed = chance.draw() >> 8;
-    operation.offset = random_position(chance, file_bytes_most);
-    std::uint64_t room = file_bytes_most - operation.offset;
-    operation.length = std::min(random_length(chance, file_bytes_most), room);
+    operation.offset = random_position(chance, mix.file_bytes_most);
+    std::uint64_t room = mix.file_bytes_most - operation.offset;
+    operation.length = std::min(random_length(chance, mix), room);
     switch (operation.kind) {
         case Kind::rename:
         case Kind::link:
         case Kind::copy_range:
-            operation.target = random_path(chance);
+            operation.target = random_path(chance, mix, operation.kind);
             break;
         case Kind::truncate:
-            operation.length = random_position(chance, file_bytes_most);
+            operation.length = random_position(chance, mix.file_bytes_most);
+            break;
+        case Kind::append:
+            operation.length = std::min<std::uint64_t>(operation.length, 4 * kBlock);
             break;
         case Kind::make_symlink:
             operation.text = "to/" + std::to_string(operation.seed);
@@ -123,6 +231,9 @@ Operation random_operation(Chance& chance, std::uint64_t file_bytes_most) {
         case Kind::set_xattr:
         case Kind::remove_xattr:
             operation.text = "user." + std::to_string(operation.seed % 3);
+            break;
+        case Kind::list:
+            operation.path = random_directory(chance, mix);
             break;
         default:
             break;

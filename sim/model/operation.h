@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weft::sim {
@@ -15,8 +17,11 @@ struct Operation {
         make_directory,
         make_symlink,  // `text` is the target.
         write,         // `length` bytes of fill(seed, offset) at `offset`
+        append,        // `length` bytes of fill(seed, 0) at the end
         truncate,      // To `length`.
         punch,         // [offset, offset + length), size kept
+        zero,          // The same, and blocks stay promised.
+        reserve,       // fallocate of [offset, offset + length)
         unlink,
         remove_directory,
         rename,     // path -> target
@@ -25,8 +30,15 @@ struct Operation {
         remove_xattr,
         copy_range,  // path at offset -> target at offset, `length`
         read,        // Compared with the model at once.
+        list,        // The names in a directory, compared at once.
+        hold,        // Opens the file, and closes what was held: one a client.
+        read_held,
+        write_held,
+        let_go,
+        fsync,
         sync,
     };
+    static constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::sync) + 1;
     Kind kind = Kind::read;
     Path path;
     Path target;
@@ -44,9 +56,10 @@ constexpr char fill(std::uint64_t seed, std::uint64_t at) {
     return static_cast<char>(mixed >> (8 * (at % 8)));
 }
 
+std::string_view name_of(Operation::Kind kind);
 std::string to_text(const Operation& operation);
 
-// Draws numbers; the simulator's reactor in practice.
+// Draws numbers, the same ones from the same seed.
 class Chance {
 public:
     virtual ~Chance() = default;
@@ -55,8 +68,31 @@ public:
     bool one_in(std::uint64_t n) { return below(n) == 0; }
 };
 
-// A random operation of a small, crowded tree, so that names collide often. Files stay below
-// `file_bytes_most`, with sizes and offsets near block, stripe and region borders preferred.
-Operation random_operation(Chance& chance, std::uint64_t file_bytes_most);
+// What a client's work is like.
+enum class Shape {
+    mixed,
+    untar,         // Many files made in directories and written once.
+    mail_spool,    // One large directory: made, appended, fsynced, moved, listed, removed.
+    database,      // Few files, written and read in place, fsynced.
+    append_log,    // Few files that grow at their end.
+    rename_storm,  // Names that move, are exchanged and replaced.
+    truncate_race  // Sizes and holes that come and go.
+};
+inline constexpr std::size_t kShapes = 7;
+std::string_view name_of(Shape shape);
+
+// A shape in numbers.
+struct Mix {
+    std::array<unsigned, Operation::kKinds> weights{};
+    unsigned names = 6;       // Of files in a directory.
+    unsigned depth_most = 2;  // Of directories above them.
+    bool small = false;       // Most writes are a few blocks at most.
+    std::uint64_t file_bytes_most = 0;
+};
+Mix mix_of(Shape shape, std::uint64_t file_bytes_most);
+
+// A random operation of a small, crowded tree, so that names collide often, with sizes and
+// offsets near block, stripe and region borders preferred.
+Operation random_operation(Chance& chance, const Mix& mix);
 
 }  // namespace weft::sim

@@ -2,10 +2,11 @@
 
 #include "platform/base/bytes.h"
 #include "platform/memory/buffer.h"
+#include "platform/runtime/join.h"
 #include "sim/model/model_filesystem.h"
 
 #include <algorithm>
-#include <map>
+#include <utility>
 
 namespace weft::sim {
 namespace {
@@ -15,7 +16,6 @@ constexpr std::uint32_t kTypeMask = 0170000;
 constexpr std::uint32_t kTypeFile = 0100000;
 constexpr std::uint32_t kTypeDirectory = 0040000;
 constexpr std::uint32_t kTypeSymlink = 0120000;
-constexpr std::uint32_t kPageBytes = 4096;  // Small, so that listings take several calls.
 
 NewNode new_node(const Operation& operation) {
     NewNode what;
@@ -37,6 +37,25 @@ Caller Client::caller() {
     return made;
 }
 
+int Client::times() {
+    bool twice = habits_.twice_one_in > 0 && chance_.one_in(habits_.twice_one_in);
+    return twice ? 2 : 1;
+}
+
+template <class T>
+Task<T> Client::agree(std::vector<Task<T>> calls) {
+    if (calls.size() == 1) co_return co_await calls.front();
+    std::vector<Result<T>> results;
+    if (chance_.one_in(2)) {
+        results = co_await join(calls);
+    } else {
+        for (Task<T>& call : calls) results.push_back(co_await call);
+    }
+    // Said in a code that no operation has.
+    if (results[0].code() != results[1].code()) co_return Error{Code::deadlock, "client.twice"};
+    co_return std::move(results[0]);
+}
+
 Task<Code> Client::run(Operation operation, std::string* content) {
     auto result = co_await dispatch(std::move(operation), content);
     co_return result.code();
@@ -49,8 +68,11 @@ Task<Done> Client::dispatch(Operation operation, std::string* content) {
         case Kind::make_symlink:
             return make(std::move(operation));
         case Kind::write:
+        case Kind::append:
         case Kind::truncate:
         case Kind::punch:
+        case Kind::zero:
+        case Kind::reserve:
             return change_file(std::move(operation));
         case Kind::unlink:
         case Kind::remove_directory:
@@ -65,7 +87,17 @@ Task<Done> Client::dispatch(Operation operation, std::string* content) {
         case Kind::copy_range:
             return copy_range(std::move(operation));
         case Kind::read:
-            return read(std::move(operation), content);
+            return read_path(std::move(operation), content);
+        case Kind::list:
+            return list(std::move(operation), content);
+        case Kind::hold:
+            return hold(std::move(operation));
+        case Kind::read_held:
+        case Kind::write_held:
+        case Kind::let_go:
+            return use_held(std::move(operation), content);
+        case Kind::fsync:
+            return fsync(std::move(operation));
         case Kind::sync:
             break;
     }
@@ -103,42 +135,69 @@ Task<FileId> Client::find_file(Path path) {
 Task<Done> Client::make(Operation operation) {
     Place place = co_await or_return(co_await find(operation.path));
     NewNode what = new_node(operation);
-    co_await or_return(co_await compute_.create(caller(), place.directory, place.name, what));
+    Caller by = caller();
+    std::vector<Task<Node>> calls;
+    for (int i = times(); i > 0; --i) {
+        calls.push_back(compute_.create(by, place.directory, place.name, what));
+    }
+    co_await or_return(co_await agree(std::move(calls)));
+    co_return Done{};
+}
+
+Task<Done> Client::allocate(FileId file, Operation operation) {
+    FallocateFlags flags;
+    flags.keep_size = operation.kind != Kind::reserve;
+    flags.punch_hole = operation.kind == Kind::punch;
+    flags.zero_range = operation.kind == Kind::zero;
+    co_await or_return(
+        co_await compute_.fallocate(caller(), file, operation.offset, operation.length, flags));
+    co_return Done{};
+}
+
+Task<Done> Client::write(FileId file, Operation operation) {
+    bool append = operation.kind == Kind::append;
+    Buffer data(operation.length);
+    for (std::uint64_t i = 0; i < operation.length; ++i) {
+        std::uint64_t at = append ? i : operation.offset + i;
+        data.data()[i] = static_cast<std::byte>(fill(operation.seed, at));
+    }
+    ConstBytes from = data.bytes();
+    Caller by = caller();
+    std::vector<Task<Node>> calls;
+    for (int i = times(); i > 0; --i) {
+        calls.push_back(compute_.write(by, file, operation.offset, from, append, false));
+    }
+    co_await or_return(co_await agree(std::move(calls)));
     co_return Done{};
 }
 
 Task<Done> Client::change_file(Operation operation) {
     FileId file = co_await or_return(co_await find_file(operation.path));
-    if (operation.kind == Kind::truncate) {
-        AttributeChange change;
-        change.size = operation.length;
-        co_await or_return(co_await compute_.setattr(caller(), file, change));
-        co_return Done{};
+    switch (operation.kind) {
+        case Kind::write:
+        case Kind::append:
+            co_return co_await write(file, std::move(operation));
+        case Kind::truncate: {
+            AttributeChange change;
+            change.size = operation.length;
+            co_await or_return(co_await compute_.setattr(caller(), file, change));
+            co_return Done{};
+        }
+        default:
+            co_return co_await allocate(file, std::move(operation));
     }
-    if (operation.kind == Kind::punch) {
-        FallocateFlags flags;
-        flags.keep_size = true;
-        flags.punch_hole = true;
-        co_await or_return(
-            co_await compute_.fallocate(caller(), file, operation.offset, operation.length, flags));
-        co_return Done{};
-    }
-    Buffer data(operation.length);
-    for (std::uint64_t i = 0; i < operation.length; ++i) {
-        data.data()[i] = static_cast<std::byte>(fill(operation.seed, operation.offset + i));
-    }
-    ConstBytes from = data.bytes();
-    co_await or_return(
-        co_await compute_.write(caller(), file, operation.offset, from, false, false));
-    co_return Done{};
 }
 
 Task<Done> Client::remove(Operation operation) {
     Place place = co_await or_return(co_await find(operation.path));
-    if (operation.kind == Kind::unlink) {
-        co_return co_await compute_.unlink(caller(), place.directory, place.name);
+    Caller by = caller();
+    std::vector<Task<Done>> calls;
+    for (int i = times(); i > 0; --i) {
+        calls.push_back(operation.kind == Kind::unlink
+                            ? compute_.unlink(by, place.directory, place.name)
+                            : compute_.rmdir(by, place.directory, place.name));
     }
-    co_return co_await compute_.rmdir(caller(), place.directory, place.name);
+    co_return co_await agree(std::move(calls));
 }
 
 Task<Done> Client::rename(Operation operation) {
@@ -147,25 +206,39 @@ Task<Done> Client::rename(Operation operation) {
     RenameFlags flags;
     flags.no_replace = operation.no_replace;
     flags.exchange = operation.exchange;
-    co_return co_await compute_.rename(caller(), from.directory, from.name, to.directory, to.name,
-                                       flags);
+    Caller by = caller();
+    std::vector<Task<Done>> calls;
+    for (int i = times(); i > 0; --i) {
+        calls.push_back(
+            compute_.rename(by, from.directory, from.name, to.directory, to.name, flags));
+    }
+    co_return co_await agree(std::move(calls));
 }
 
 Task<Done> Client::link(Operation operation) {
     Place from = co_await or_return(co_await find(operation.path));
     if (from.file.inode == InodeId()) co_return Error{Code::not_found, "client.link"};
     Place to = co_await or_return(co_await find(operation.target));
-    co_await or_return(co_await compute_.link(caller(), from.file, to.directory, to.name));
+    Caller by = caller();
+    std::vector<Task<Node>> calls;
+    for (int i = times(); i > 0; --i) {
+        calls.push_back(compute_.link(by, from.file, to.directory, to.name));
+    }
+    co_await or_return(co_await agree(std::move(calls)));
     co_return Done{};
 }
 
 Task<Done> Client::change_xattr(Operation operation) {
     FileId file = co_await or_return(co_await find_file(operation.path));
-    if (operation.kind == Kind::remove_xattr) {
-        co_return co_await compute_.removexattr(caller(), file, operation.text);
-    }
+    Caller by = caller();
     std::string value = std::to_string(operation.seed);
-    co_return co_await compute_.setxattr(caller(), file, operation.text, value, SetXattr::any);
+    std::vector<Task<Done>> calls;
+    for (int i = times(); i > 0; --i) {
+        calls.push_back(operation.kind == Kind::remove_xattr
+                            ? compute_.removexattr(by, file, operation.text)
+                            : compute_.setxattr(by, file, operation.text, value, SetXattr::any));
+    }
+    co_return co_await agree(std::move(calls));
 }
 
 Task<Done> Client::copy_range(Operation operation) {
@@ -182,14 +255,69 @@ Task<Done> Client::copy_range(Operation operation) {
     co_return Done{};
 }
 
-Task<Done> Client::read(Operation operation, std::string* content) {
-    FileId file = co_await or_return(co_await find_file(operation.path));
+Task<Done> Client::read(FileId file, Operation operation, std::string* content) {
     Buffer into(operation.length);
     Bytes bytes = into.bytes();
     ReadReply reply =
         co_await or_return(co_await compute_.read(caller(), file, operation.offset, bytes));
     *content = std::string(text_of(into.bytes().first(reply.count)));
     co_return Done{};
+}
+
+Task<Done> Client::read_path(Operation operation, std::string* content) {
+    FileId file = co_await or_return(co_await find_file(operation.path));
+    co_return co_await read(file, std::move(operation), content);
+}
+
+Task<Done> Client::list(Operation operation, std::string* content) {
+    Place place = co_await or_return(co_await find(operation.path));
+    if (place.file.inode == InodeId()) co_return Error{Code::not_found, "client.list"};
+    std::map<std::string, FileId> names;
+    co_await or_return(co_await names_of(place.file, &names));
+    for (const auto& [name, file] : names) *content += name + "\n";
+    co_return Done{};
+}
+
+Task<Done> Client::names_of(FileId directory, std::map<std::string, FileId>* names) {
+    std::uint64_t cookie = 0;
+    for (bool end = false; !end;) {
+        auto page = co_await or_return(
+            co_await compute_.readdir(caller(), directory, cookie, habits_.page_bytes, false));
+        for (const DirectoryItem& item : page.items) {
+            cookie = item.cookie;
+            if (item.name != "." && item.name != "..") (*names)[item.name] = with(item.node.inode);
+        }
+        end = page.end;
+    }
+    co_return Done{};
+}
+
+Task<Done> Client::hold(Operation operation) {
+    FileId file = co_await or_return(co_await find_file(operation.path));
+    Opened opened = co_await or_return(co_await compute_.open(caller(), file, LeaseMode::none));
+    if (held_.inode != InodeId()) co_await or_return(co_await let_go());
+    held_ = file;
+    handle_ = opened.handle;
+    co_return Done{};
+}
+
+Task<Done> Client::let_go() {
+    FileId file = std::exchange(held_, FileId());
+    co_return co_await compute_.release(caller(), file, handle_);
+}
+
+Task<Done> Client::use_held(Operation operation, std::string* content) {
+    if (held_.inode == InodeId()) co_return Error{Code::no_data, "client.held"};
+    if (operation.kind == Kind::let_go) co_return co_await let_go();
+    if (operation.kind == Kind::read_held) {
+        co_return co_await read(held_, std::move(operation), content);
+    }
+    co_return co_await write(held_, std::move(operation));
+}
+
+Task<Done> Client::fsync(Operation operation) {
+    FileId file = co_await or_return(co_await find_file(operation.path));
+    co_return co_await compute_.fsync(caller(), file);
 }
 
 Task<std::string> Client::describe() {
@@ -222,16 +350,7 @@ Task<Done> Client::describe_inode(FileId file, std::string path, std::string* ou
     *out += describe_line(path, letter, inode.nlink, describe_content(content), xattr_text);
     if (type != kTypeDirectory) co_return Done{};
     std::map<std::string, FileId> entries;
-    std::uint64_t cookie = 0;
-    for (bool end = false; !end;) {
-        auto page = co_await or_return(
-            co_await compute_.readdir(caller(), file, cookie, kPageBytes, false));
-        for (const DirectoryItem& item : page.items) {
-            cookie = item.cookie;
-            if (item.name != "." && item.name != "..") entries[item.name] = with(item.node.inode);
-        }
-        end = page.end;
-    }
+    co_await or_return(co_await names_of(file, &entries));
     for (const auto& [name, child] : entries) {
         co_await or_return(co_await describe_inode(child, path + "/" + name, out));
     }

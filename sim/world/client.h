@@ -3,19 +3,29 @@
 #include "model/services/compute_service.h"
 #include "sim/model/operation.h"
 
+#include <map>
 #include <string>
+#include <vector>
 
 namespace weft::sim {
 
+// How a client goes about it; drawn from the seed.
+struct ClientHabits {
+    std::uint32_t page_bytes = 4096;  // Of a listing: small ones take several calls.
+    std::uint64_t twice_one_in = 0;   // Changes that are sent twice with the same seq; 0: none.
+};
+
 // Does operations on the product as a frontend would: it walks the path from a directory of its
-// own, then calls the role.
+// own, then calls the role. It sends some requests twice, as one that lost the reply does.
 class Client {
 public:
-    Client(ComputeService& compute, SessionId session, FileId home)
-        : compute_(compute), session_(session), home_(home) {}
+    Client(ComputeService& compute, SessionId session, FileId home, Chance& chance,
+           ClientHabits habits)
+        : compute_(compute), session_(session), home_(home), chance_(chance), habits_(habits) {}
 
     // The operation's own result: Code::ok or what POSIX says. Failures of the machinery
-    // (unavailable, retry_later, ...) come back as they are. `content`: what a read gave.
+    // (unavailable, retry_later, ...) come back as they are. `content`: what a read or a list
+    // gave.
     Task<Code> run(Operation operation, std::string* content);
     // The tree below home, in the words of ModelFilesystem::describe().
     Task<std::string> describe();
@@ -28,25 +38,43 @@ private:
         std::uint32_t mode = 0;
     };
     Caller caller();
+    // 1 or 2: how often the next change is sent.
+    int times();
+    // Calls with one seq, at once or one after the other: they must have one answer.
+    template <class T>
+    Task<T> agree(std::vector<Task<T>> calls);
     FileId with(InodeId inode) const { return FileId{home_.filesystem, inode}; }
     Task<Place> find(Path path);
     // not_found, is_a_directory, invalid (a symlink), as the model says them.
     Task<FileId> find_file(Path path);
     Task<Done> make(Operation operation);
+    Task<Done> write(FileId file, Operation operation);
     Task<Done> change_file(Operation operation);
+    Task<Done> allocate(FileId file, Operation operation);
     Task<Done> remove(Operation operation);
     Task<Done> rename(Operation operation);
     Task<Done> link(Operation operation);
     Task<Done> change_xattr(Operation operation);
     Task<Done> copy_range(Operation operation);
-    Task<Done> read(Operation operation, std::string* content);
+    Task<Done> read(FileId file, Operation operation, std::string* content);
+    Task<Done> read_path(Operation operation, std::string* content);
+    Task<Done> list(Operation operation, std::string* content);
+    Task<Done> names_of(FileId directory, std::map<std::string, FileId>* names);
+    Task<Done> hold(Operation operation);
+    Task<Done> let_go();
+    Task<Done> use_held(Operation operation, std::string* content);
+    Task<Done> fsync(Operation operation);
     Task<Done> dispatch(Operation operation, std::string* content);
     Task<Done> describe_inode(FileId file, std::string path, std::string* out);
 
     ComputeService& compute_;
     SessionId session_;
     FileId home_;
+    Chance& chance_;
+    ClientHabits habits_;
     std::uint64_t seq_ = 0;
+    FileId held_;  // Inode 0: none.
+    std::uint64_t handle_ = 0;
 };
 
 }  // namespace weft::sim

@@ -31,6 +31,10 @@ std::string first_difference(const std::string& expected, const std::string& fou
     return "no difference";
 }
 
+bool changes(Kind kind) {
+    return kind != Kind::read && kind != Kind::read_held && kind != Kind::list;
+}
+
 }  // namespace
 
 void History::begin(const Operation& operation) {
@@ -38,7 +42,8 @@ void History::begin(const Operation& operation) {
     after_.state = states_.back();
     after_.code = after_.state.apply(operation);
     steps_.clear();
-    bool stepwise = operation.kind == Kind::copy_range || operation.kind == Kind::punch;
+    bool stepwise = operation.kind == Kind::copy_range || operation.kind == Kind::punch ||
+                    operation.kind == Kind::zero;
     if (!stepwise || after_.code != Code::ok) return;
     Operation part = operation;
     std::uint64_t end = operation.offset + operation.length;
@@ -53,7 +58,9 @@ void History::begin(const Operation& operation) {
 void History::end(Code code) {
     if (code == Code::ok && pending_->kind == Kind::sync) {
         settle(std::move(after_.state));
-    } else if (code == Code::ok && pending_->kind != Kind::read) {
+    } else if (code == Code::ok && pending_->kind == Kind::fsync) {
+        settle_through(states_.back().last_change_of(pending_->path));
+    } else if (code == Code::ok && after_.code == Code::ok && changes(pending_->kind)) {
         std::ranges::move(steps_, std::back_inserter(states_));
         states_.push_back(std::move(after_.state));
     }
@@ -66,17 +73,25 @@ void History::settle(ModelFilesystem state) {
     states_.push_back(std::move(state));
 }
 
-bool History::accept(const std::string& described, bool power_lost, std::string* difference) {
+// Records survive in their order: with one, all before it.
+void History::settle_through(std::uint64_t change) {
+    auto first = states_.begin();
+    while (std::next(first) != states_.end() && std::next(first)->changes() <= change) ++first;
+    states_.erase(states_.begin(), first);
+}
+
+bool History::accept(const std::string& described, Lost lost, std::string* difference) {
     std::vector<ModelFilesystem> candidates;
     if (pending_.has_value() && after_.code == Code::ok) {
         candidates = steps_;
         candidates.push_back(after_.state);
     }
-    std::size_t oldest = power_lost ? 0 : states_.size() - 1;
+    std::size_t oldest = lost == Lost::power ? 0 : states_.size() - 1;
     for (std::size_t i = states_.size(); i > oldest; --i) candidates.push_back(states_[i - 1]);
     for (ModelFilesystem& candidate : candidates) {
         if (candidate.describe() != described) continue;
         settle(std::move(candidate));
+        if (lost != Lost::nothing) states_.back().forget_held();
         pending_.reset();
         return true;
     }

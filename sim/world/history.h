@@ -8,12 +8,16 @@
 
 namespace weft::sim {
 
+// What went away since the last look.
+enum class Lost { nothing, process, power };
+
 // What one client has done, and therefore what may be found after a crash: the oracle.
 //
 // A client does one operation after another. What was answered is there after a crash of
-// processes; after loss of power only what a sync covered must be, but what is there is the
-// state after some operation, never a mixture. The operation under way may have been done. A
-// copy, or a punch, is done a region at a time: of these the first steps alone may be there.
+// processes; after loss of power only what a sync or an fsync covered must be, but what is
+// there is the state after some operation, never a mixture. The operation under way may have
+// been done. A copy, a hole, or a reservation is done a region at a time: of these the first
+// steps alone may be there.
 class History {
 public:
     // Call before the operation is sent, and once its answer is there.
@@ -25,7 +29,7 @@ public:
 
     // Takes the state that the product's tree is in as the present one. False, and a text that
     // says what differs, if it is none that may be.
-    bool accept(const std::string& described, bool power_lost, std::string* difference);
+    bool accept(const std::string& described, Lost lost, std::string* difference);
 
 private:
     struct After {
@@ -33,6 +37,7 @@ private:
         Code code = Code::ok;
     };
     void settle(ModelFilesystem state);
+    void settle_through(std::uint64_t change);
 
     // After the last sync, after each answered operation since, and in the midst of those.
     std::vector<ModelFilesystem> states_ = {ModelFilesystem()};

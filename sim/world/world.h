@@ -7,8 +7,12 @@
 #include "roles/compute/compute_role.h"
 #include "roles/drive/drive_role.h"
 #include "sim/world/client.h"
+#include "sim/world/cuts.h"
 #include "sim/world/history.h"
+#include "sim/world/settings.h"
+#include "sim/world/tally.h"
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -16,79 +20,101 @@
 
 namespace weft::sim {
 
-// What a run is like; drawn from its seed.
-struct WorldSettings {
-    std::uint32_t drive_count = 6;
-    std::uint64_t drive_bytes = 96 * kMiB;
-    std::uint8_t data_width = 4;
-    std::uint8_t parity_width = 2;
-    std::uint32_t shard_count = 4;
-    std::uint32_t client_count = 3;
-    std::uint64_t file_bytes_most = 3 * kMiB;
-    std::uint32_t rounds = 6;              // Of work and one event each.
-    std::uint64_t work_steps_most = 4000;  // Reactor steps a round.
-    bool power_safe = false;
-    compute::ComputeSettings compute;
-};
-WorldSettings random_settings(Chance& chance);
+class Commons;
 
 // A whole cluster of the product's own code in one thread, and clients that use it, under one
-// seed: drives that lose power and flip bits, drives that vanish for good and are replaced, the
-// process that crashes at any await and starts again. After each event what is there is held
-// against each client's history, and at the end every invariant against every other.
+// seed: drives that lose power, rot, go away and are replaced, the process that crashes at any
+// await or is taken over from. After each event what is there is held against each client's
+// history, and at the end every invariant against every other.
+//
+// What the clients and the events do comes from streams of chance of their own, so that one of
+// them can be cut out and the others do what they did (`cuts`).
 class World {
 public:
-    explicit World(std::uint64_t seed);
+    explicit World(std::uint64_t seed, Cuts cuts = {});
     ~World();
 
-    // Empty if all was well, else what was not: the first finding ends the run.
+    // Says on standard error what happens, and when.
+    void tell() { telling_ = true; }
+    // Empty if all was well, else "[oracle] what was not": the first finding ends the run.
     std::string run();
     // The same for the same seed, in every build: of all answers and the times they came.
     std::uint64_t trace_hash() const { return trace_; }
-    std::uint64_t operations() const { return operations_; }
-    std::uint64_t crashes() const { return crashes_; }
+    const Tally& tally() const { return tally_; }
+    const WorldSettings& settings() const { return settings_; }
 
 private:
     struct Actor;
-    class ReactorChance;
+    class Stream;
 
+    // world.cc: the cluster's life.
     bool make_cluster();
     bool start();
+    bool open_clients();
     void crash(bool power_loss);
     bool close_cleanly();
-    void work(std::uint64_t steps);
-    bool event();
-    bool lose_and_replace_drive();
-    void flip_bits();
-    Task<Done> until_whole();
-    bool settle_clients(bool power_loss);
-    bool open_clients();
-    bool check_all();
+    void work();
     void note(std::uint64_t value);
     // The oracle's name, and what it has to say.
     bool fail(std::string oracle, std::string what);
     template <class T>
     bool finish(Task<T> task, Result<T>* result, const char* what);
+    bool finish_done(Task<Done> task, const char* what);
     Task<Done> act(Actor* actor);
+    bool judge(Actor* actor, const Operation& operation, Code code, const std::string& content);
+    bool no_room_is_right(const Operation& operation, Code code);
     Task<Done> make_homes();
     Task<Done> start_roles();
     void add_disk();
     ClusterMap make_map() const;
 
+    // events.cc
+    void say(std::string_view what) const;
+    bool event(std::uint32_t round);
+    bool happen(Event kind);
+    bool start_again(Lost lost);
+    bool stop_and_start();
+    bool lose_drives();
+    bool crash_degraded();
+    bool outage();
+    bool rot();
+    bool take_over();
+    std::vector<std::size_t> choose_drives(std::size_t count);
+    void set_gone(const std::vector<std::size_t>& victims, bool gone);
+    bool tell_of_loss(const std::vector<std::size_t>& victims);
+    bool replace(const std::vector<std::size_t>& victims);
+    void spoil(std::size_t victim);
+    bool work_and_pause();
+
+    // oracles.cc
+    bool settle(Lost lost);
+    Task<Done> until_whole();
+    Task<Done> until_purged(std::uint64_t inodes);
+    bool check_counts();
+    bool check_findings();
+    bool check_all();
+    std::uint64_t expected_inodes() const;
+
     SimulatedReactor reactor_;
-    std::unique_ptr<ReactorChance> chance_;
+    std::uint64_t seed_;
+    Cuts cuts_;
+    std::unique_ptr<Stream> chance_;  // Of the events.
     WorldSettings settings_;
     ClusterMap map_;
     std::vector<std::shared_ptr<SimulatedDisk>> disks_;  // By drive number.
     std::unique_ptr<drive::DriveRole> drives_;
+    std::unique_ptr<compute::ComputeRole> before_;  // Was taken over from, and still runs.
     std::unique_ptr<compute::ComputeRole> compute_;
     std::vector<std::unique_ptr<Actor>> actors_;
+    std::unique_ptr<Commons> commons_;
     std::unique_ptr<Gate> gate_;
-    bool pausing_ = false;  // Clients stop between operations.
+    bool working_ = false;     // Clients do.
+    bool pausing_ = false;     // Clients stop between operations.
+    bool being_left_ = false;  // Somebody takes over: errors of the machinery are no news.
+    bool telling_ = false;
     std::string failure_;
     std::uint64_t trace_ = 0;
-    std::uint64_t operations_ = 0;
-    std::uint64_t crashes_ = 0;
+    Tally tally_;
 };
 
 }  // namespace weft::sim

@@ -23,6 +23,9 @@ Task<Done> SimulatedDisk::read(std::uint64_t offset, Bytes into) {
     if (gone_) co_return Error{Code::unavailable, "disk.read"};
     if (offset + into.size() > size_bytes_) co_return Error{Code::io_failed, "disk.read"};
     for (std::uint64_t at = 0; at < into.size(); at += kBlockBytes) {
+        if (unreadable_.contains((offset + at) / kBlockBytes)) {
+            co_return Error{Code::io_failed, "disk.read"};
+        }
         const Block* block = find((offset + at) / kBlockBytes);
         Bytes part = into.subspan(at, kBlockBytes);
         if (block != nullptr) {
@@ -51,6 +54,7 @@ void SimulatedDisk::store(std::uint64_t offset, ConstBytes from) {
     for (std::uint64_t at = 0; at < from.size(); at += kBlockBytes) {
         ConstBytes part = from.subspan(at, kBlockBytes);
         std::uint64_t block = (offset + at) / kBlockBytes;
+        unreadable_.erase(block);
         if (power_safe_) {
             durable_[block].assign(part.begin(), part.end());
             continue;
@@ -89,6 +93,16 @@ void SimulatedDisk::lose_power() {
         if (reactor_.random() % 2 == 0) durable_[block] = std::move(written.content);
     }
     unflushed_.clear();
+}
+
+std::optional<std::uint64_t> SimulatedDisk::stored_at_or_behind(std::uint64_t from) const {
+    std::optional<std::uint64_t> first;
+    auto durable = durable_.lower_bound(divide_up(from, kBlockBytes));
+    if (durable != durable_.end()) first = durable->first;
+    auto fresh = unflushed_.lower_bound(divide_up(from, kBlockBytes));
+    if (fresh != unflushed_.end()) first = std::min(first.value_or(fresh->first), fresh->first);
+    if (first.has_value()) *first *= kBlockBytes;
+    return first;
 }
 
 void SimulatedDisk::flip_bit(std::uint64_t offset, int bit) {

@@ -4,6 +4,8 @@
 #include "platform/runtime/reactor.h"
 
 #include <map>
+#include <optional>
+#include <set>
 #include <vector>
 
 namespace weft {
@@ -29,6 +31,10 @@ public:
     void set_power_safe(bool power_safe) { power_safe_ = power_safe; }
     // Flips one bit of what is stored; reads do not notice.
     void flip_bit(std::uint64_t offset, int bit);
+    // Reads of this block end with io_failed until it is written.
+    void make_unreadable(std::uint64_t offset) { unreadable_.insert(offset / kBlockBytes); }
+    // The first byte of a block that was ever written, at or behind `from`.
+    std::optional<std::uint64_t> stored_at_or_behind(std::uint64_t from) const;
     void set_latency(Nanos latency) { latency_ = latency; }
 
 private:
@@ -48,6 +54,7 @@ private:
     Nanos latency_ = 50 * kMicrosecond;
     std::map<std::uint64_t, Block> durable_;      // Absent blocks are zero.
     std::map<std::uint64_t, Written> unflushed_;  // The latest write of each.
+    std::set<std::uint64_t> unreadable_;
     std::uint64_t writes_ = 0;
     std::uint64_t covered_ = 0;  // Writes up to this number came before a flush began.
 };

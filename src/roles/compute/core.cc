@@ -30,7 +30,10 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
     table.set_promised([this] { return journal_segments_to_come(); });
 }
 
-Core::~Core() = default;
+// Without close() it is a crash, and inodes are still open: none of them is to be judged.
+Core::~Core() {
+    inodes.keep_all();
+}
 
 Timestamp Core::timestamp() {
     last_wall = std::max(last_wall, reactor.wall_now());

@@ -58,6 +58,8 @@ public:
 
     InodePin pin(FileId file);
     std::size_t size() const { return inodes_.size(); }
+    // From now on nothing is evicted.
+    void keep_all() { most_ = SIZE_MAX; }
     template <class Visit>
     void for_each(Visit visit) {
         for (auto& [id, inode] : inodes_) visit(*inode);

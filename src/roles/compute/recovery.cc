@@ -101,13 +101,25 @@ Task<Done> Recovery::replay(std::map<ShardId, std::unique_ptr<Shard>>* shards) {
     co_return Done{};
 }
 
+// Slots that were rebuilt elsewhere since the manifest was written.
+void Recovery::learn_moves(ManifestRecord* manifest) {
+    const Segments& known = segments_[manifest->shard];
+    for (auto& [id, record] : manifest->segments) {
+        auto now = known.find(id);
+        if (now != known.end()) record = now->second;
+    }
+}
+
 Task<Done> Recovery::open_shards(std::map<ShardId, std::unique_ptr<Shard>>* shards) {
     std::vector<Task<Done>> boots;
     for (std::uint32_t number = 0; number < map_->shard_count; ++number) {
         ShardId id{number};
         auto manifest = manifests_.find(id);
         const ManifestRecord* from = nullptr;
-        if (manifest != manifests_.end()) from = &manifest->second;
+        if (manifest != manifests_.end()) {
+            learn_moves(&manifest->second);
+            from = &manifest->second;
+        }
         Shard& shard = *shards->at(id);
         boots.push_back(shard.boot(map_, from));
     }

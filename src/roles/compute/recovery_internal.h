@@ -28,6 +28,7 @@ private:
     using Segments = std::map<SegmentId, SegmentRecord>;
 
     void learn(const Transaction& transaction);
+    void learn_moves(ManifestRecord* manifest);
     Task<bool> readable(ShardId shard, SegmentId id, ExtentRecord extent);
     Task<Done> replay(std::map<ShardId, std::unique_ptr<Shard>>* shards);
 

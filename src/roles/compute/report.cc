@@ -26,6 +26,7 @@ void add_journal(const Core& core, Counters& counters) {
     add(counters, "journal.record_bytes", journal.record_bytes);
     add(counters, "journal.blocks_written", journal.blocks_written);
     add(counters, "journal.flushes", journal.flushes);
+    add(counters, "journal.segments_exposed", core.journal.health().segments_exposed);
 }
 
 void add_indexes(const Core& core, Counters& counters) {

@@ -1,0 +1,143 @@
+#include "sim/world/commons.h"
+
+#include "sim/world/sharer.h"
+
+#include <array>
+
+namespace weft::sim {
+namespace {
+
+constexpr std::uint32_t kPageBytes = 2048;
+
+}  // namespace
+
+Commons::Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers)
+    : reactor_(reactor) {
+    for (std::uint32_t i = 0; i < sharers; ++i) {
+        sharers_.push_back(std::make_unique<Sharer>(*this, seed, i));
+    }
+    constexpr std::array<std::uint64_t, 3> kOffsets = {0, 4092, kMiB - 4};
+    for (std::uint64_t offset : kOffsets) {
+        registers_.push_back({Kind::data, "d" + std::to_string(offset), {}, offset});
+    }
+    registers_.push_back({Kind::mtime, "m", {}, 0});
+    registers_.push_back({Kind::xattr, "x", {}, 0});
+    registers_.push_back({Kind::name, "n0", {}, 0});
+    registers_.push_back({Kind::name, "n1", {}, 0});
+}
+
+Commons::~Commons() = default;
+
+Task<Done> Commons::make_register(Caller caller, Register* made) {
+    NewNode what;
+    what.mode = 0100644;
+    auto found = co_await compute_->lookup(caller, directory_, made->name);
+    bool fresh = found.code() == Code::not_found;
+    if (fresh) found = co_await compute_->create(caller, directory_, made->name, what);
+    Node node = co_await or_return(std::move(found));
+    if (made->kind != Kind::name) made->file = {directory_.filesystem, node.inode};
+    if (!fresh) co_return Done{};
+    made->history.reset(0);
+    if (made->kind == Kind::name) made->history.reset(node.inode.value);
+    if (made->kind == Kind::mtime) {
+        AttributeChange change;
+        change.mtime = Timestamp();
+        caller.seq += 100;
+        co_await or_return(co_await compute_->setattr(caller, made->file, change));
+    }
+    if (made->kind == Kind::xattr) {
+        caller.seq += 100;
+        co_await or_return(
+            co_await compute_->setxattr(caller, made->file, "user.register", "0", SetXattr::any));
+    }
+    if (made->kind == Kind::data) {
+        AttributeChange change;
+        change.size = made->offset + sizeof(std::uint64_t);
+        caller.seq += 100;
+        co_await or_return(co_await compute_->setattr(caller, made->file, change));
+    }
+    co_return Done{};
+}
+
+Task<Done> Commons::make(SessionId session) {
+    Caller caller;
+    caller.session = session;
+    FileId root{directory_.filesystem, kRootInode};
+    auto found = co_await compute_->lookup(caller, root, "commons");
+    if (found.code() == Code::not_found) {
+        NewNode what;
+        what.mode = 0040755;
+        caller.seq = 1;
+        found = co_await compute_->create(caller, root, "commons", what);
+    }
+    Node node = co_await or_return(std::move(found));
+    directory_.inode = node.inode;
+    caller.seq = 1;
+    for (Register& each : registers_) {
+        ++caller.seq;
+        co_await or_return(co_await make_register(caller, &each));
+    }
+    // From here on all of this counts as synced.
+    co_return co_await compute_->sync(caller, directory_.filesystem);
+}
+
+Task<Done> Commons::open(compute::ComputeRole* compute, FilesystemId filesystem) {
+    compute_ = compute;
+    directory_.filesystem = filesystem;
+    if (sharers_.empty()) co_return Done{};
+    NoSharer nobody;
+    SessionId session = co_await or_return(compute_->open_session(&nobody));
+    co_await or_return(co_await make(session));
+    co_await or_return(co_await compute_->close_session(session));
+    for (auto& sharer : sharers_) co_await or_return(co_await sharer->open_session());
+    co_return Done{};
+}
+
+void Commons::begin(Gate* gate) {
+    pausing_ = false;
+    for (auto& sharer : sharers_) gate->spawn(sharer->act());
+}
+
+void Commons::forget() {
+    for (auto& sharer : sharers_) sharer->forget();
+}
+
+Task<Done> Commons::count_inodes(Caller caller) {
+    inode_count_ = 1;
+    std::uint64_t cookie = 0;
+    for (bool end = false; !end;) {
+        auto page = co_await or_return(
+            co_await compute_->readdir(caller, directory_, cookie, kPageBytes, false));
+        for (const DirectoryItem& item : page.items) {
+            cookie = item.cookie;
+            if (item.name != "." && item.name != "..") ++inode_count_;
+        }
+        end = page.end;
+    }
+    co_return Done{};
+}
+
+Task<Done> Commons::settle(Lost lost) {
+    if (sharers_.empty()) co_return Done{};
+    for (auto& sharer : sharers_) {
+        bool closed = sharer->ended();
+        if (closed) co_await or_return(co_await sharer->open_session());
+    }
+    for (Register& at : registers_) {
+        if (lost == Lost::power) at.history.lose(synced_);
+        std::uint64_t value = 0;
+        for (auto& sharer : sharers_) {
+            RegisterHistory::Moment begin = tick();
+            value = co_await or_return(co_await sharer->look(&at));
+            at.history.read(value, begin, tick());
+        }
+        std::string wrong = at.history.check();
+        if (!wrong.empty()) fail("register " + at.name + ": " + wrong);
+        at.history.reset(value);
+    }
+    synced_ = 0;
+    Caller caller = sharers_.front()->caller();
+    co_return co_await count_inodes(caller);
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,95 @@
+#pragma once
+
+#include "model/services/compute_service.h"
+#include "platform/runtime/gate.h"
+#include "platform/simulated/simulated_reactor.h"
+#include "roles/compute/compute_role.h"
+#include "sim/model/register_history.h"
+#include "sim/world/history.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft::sim {
+
+class Sharer;
+
+// Caches nothing.
+class NoSharer : public LeaseHolder {
+public:
+    Task<Done> recall(Recall) override { co_return Done{}; }
+};
+
+// One directory that several clients work in at once, each with caches under leases and writes
+// that it buffers, as frontends do. What they share are registers: bytes of a file, its mtime,
+// an xattr, and what a name that is replaced by renames leads to. Every register has to be
+// linearizable, locks have to exclude, and who waits has to be let in.
+class Commons {
+public:
+    enum class Kind { data, mtime, xattr, name };
+    struct Register {
+        Kind kind = Kind::data;
+        std::string name;          // In the directory.
+        FileId file;               // Not of a Kind::name.
+        std::uint64_t offset = 0;  // Of a Kind::data.
+        RegisterHistory history{0};
+    };
+    // A lock that a sharer believes it has.
+    struct Grip {
+        const Sharer* by = nullptr;
+        LockRequest request;
+    };
+
+    Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers);
+    ~Commons();
+
+    // Makes the directory if it is not there, and a session for each sharer.
+    Task<Done> open(compute::ComputeRole* compute, FilesystemId filesystem);
+    // Each goes on until pause().
+    void begin(Gate* gate);
+    void pause() { pausing_ = true; }
+    // The process is gone, with all sessions: nothing is cached or buffered any more.
+    void forget();
+    // Errors of the machinery are no news: somebody takes over.
+    void be_left(bool left) { left_ = left; }
+    // Reads every register by every sharer, and holds all of it against each history.
+    Task<Done> settle(Lost lost);
+
+    // Empty, or the first thing that was wrong.
+    const std::string& failure() const { return failure_; }
+    std::uint64_t inode_count() const { return inode_count_; }
+    std::uint64_t moment() const { return moment_; }
+
+private:
+    friend class Sharer;
+
+    // Caches nothing.
+    class NoSharer : public LeaseHolder {
+    public:
+        Task<Done> recall(Recall) override { co_return Done{}; }
+    };
+    Task<Done> make(SessionId session);
+    Task<Done> make_register(Caller caller, Register* made);
+    Task<Done> count_inodes(Caller caller);
+    RegisterHistory::Moment tick() { return ++moment_; }
+    void fail(std::string what) {
+        if (failure_.empty()) failure_ = std::move(what);
+    }
+
+    SimulatedReactor& reactor_;
+    compute::ComputeRole* compute_ = nullptr;
+    FileId directory_;
+    std::vector<Register> registers_;
+    std::vector<std::unique_ptr<Sharer>> sharers_;
+    std::vector<Grip> grips_;
+    bool pausing_ = false;
+    bool left_ = false;
+    std::string failure_;
+    std::uint64_t moment_ = 0;
+    RegisterHistory::Moment synced_ = 0;  // What ended before survives loss of power.
+    std::uint64_t last_value_ = 0;
+    std::uint64_t inode_count_ = 0;
+};
+
+}  // namespace weft::sim

@@ -1,0 +1,223 @@
+#include "sim/world/commons.h"
+#include "sim/world/format.h"
+#include "sim/world/world_internal.h"
+
+#include <algorithm>
+#include <cstdio>
+
+// What happens to a world between two stretches of work. Each leaves it serving and whole.
+
+namespace weft::sim {
+namespace {
+
+constexpr FilesystemId kFilesystem{1};
+constexpr int kFlipsMost = 40;
+// Behind a drive's tables, which have copies of their own.
+constexpr std::uint64_t kSlotsBegin = 4 * kMiB;
+
+Task<Done> open_over(compute::ComputeRole* compute, ClusterMap map, Epoch epoch) {
+    co_await or_return(co_await compute->open(std::move(map), epoch));
+    co_return co_await compute->create_filesystem(kFilesystem);
+}
+
+}  // namespace
+
+void World::say(std::string_view what) const {
+    if (!telling_) return;
+    auto microseconds = static_cast<long long>(reactor_.now() / kMicrosecond);
+    std::fprintf(stderr, "%12lld us: %.*s\n", microseconds, static_cast<int>(what.size()),
+                 what.data());
+}
+
+bool World::event(std::uint32_t round) {
+    Event kind = settings_.events[chance_->below(settings_.events.size())];
+    before_.reset();
+    if (cuts_.events.contains(round)) return close_cleanly() && settle(Lost::nothing);
+    ++tally_.events[static_cast<std::size_t>(kind)];
+    say(name_of(kind));
+    return happen(kind);
+}
+
+bool World::happen(Event kind) {
+    switch (kind) {
+        case Event::crash:
+            return start_again(Lost::process);
+        case Event::power_loss:
+            return start_again(Lost::power);
+        case Event::stop:
+            return stop_and_start();
+        case Event::lose_drives:
+            return lose_drives();
+        case Event::crash_degraded:
+            return crash_degraded();
+        case Event::outage:
+            return outage();
+        case Event::rot:
+            return rot();
+        case Event::take_over:
+            return take_over();
+    }
+    return true;
+}
+
+bool World::start_again(Lost lost) {
+    bool power = lost == Lost::power && !settings_.power_safe;
+    crash(power);
+    return start() && settle(power ? Lost::power : Lost::process);
+}
+
+bool World::stop_and_start() {
+    if (!close_cleanly()) return false;
+    if (!finish_done(compute_->close(), "stop")) return false;
+    crash(true);
+    return start() && settle(Lost::process);
+}
+
+bool World::work_and_pause() {
+    work();
+    return failure_.empty() && close_cleanly();
+}
+
+// Distinct indexes into the map.
+std::vector<std::size_t> World::choose_drives(std::size_t count) {
+    std::vector<std::size_t> chosen;
+    while (chosen.size() < count) {
+        std::size_t index = chance_->below(map_.drives.size());
+        if (std::ranges::find(chosen, index) == chosen.end()) chosen.push_back(index);
+    }
+    return chosen;
+}
+
+void World::set_gone(const std::vector<std::size_t>& victims, bool gone) {
+    for (std::size_t victim : victims) {
+        DriveId id = map_.drives[victim].id;
+        say("drive " + std::to_string(id.value) + (gone ? " goes away" : " comes back"));
+        disks_[id.value]->set_gone(gone);
+    }
+}
+
+// Management notices.
+bool World::tell_of_loss(const std::vector<std::size_t>& victims) {
+    for (std::size_t victim : victims) {
+        map_.drives[victim].state = DriveState::failed;
+        if (!finish_done(drives_->detach(map_.drives[victim].id), "detach")) return false;
+    }
+    ++map_.epoch.value;
+    return finish_done(compute_->set_map(map_), "a map without the drives");
+}
+
+// Somebody brings empty drives.
+bool World::replace(const std::vector<std::size_t>& victims) {
+    for (std::size_t victim : victims) {
+        DriveId fresh{map_.drives_made++};
+        add_disk();
+        Result<DriveEntry> entry = Error{Code::invalid, "sim"};
+        if (!finish(format_disk(&reactor_, disks_.back().get(), fresh), &entry, "format")) {
+            return false;
+        }
+        entry.value().domain = map_.drives[victim].domain;
+        map_.drives[victim] = entry.value();
+        std::shared_ptr<Disk> disk = disks_.back();
+        if (!finish(drives_->attach(std::move(disk), map_.cluster), &entry, "attach")) return false;
+    }
+    ++map_.epoch.value;
+    return finish_done(compute_->set_map(map_), "a map with new drives");
+}
+
+bool World::lose_drives() {
+    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
+    work();
+    set_gone(victims, true);
+    if (!failure_.empty() || !work_and_pause()) return false;
+    if (!tell_of_loss(victims) || !work_and_pause()) return false;
+    if (!replace(victims) || !work_and_pause()) return false;
+    return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
+}
+
+bool World::crash_degraded() {
+    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    work();
+    if (!failure_.empty()) return false;
+    bool power = chance_->one_in(2) && !settings_.power_safe;
+    crash(power);
+    auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
+    set_gone(victims, true);
+    if (!start() || !settle(power ? Lost::power : Lost::process)) return false;
+    if (!work_and_pause()) return false;
+    if (!tell_of_loss(victims) || !replace(victims) || !work_and_pause()) return false;
+    return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
+}
+
+bool World::outage() {
+    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
+    work();
+    set_gone(victims, true);
+    if (!failure_.empty() || !work_and_pause()) return false;
+    bool crashes = chance_->one_in(3);
+    if (crashes) {
+        crash(false);
+        if (!start() || !settle(Lost::process) || !work_and_pause()) return false;
+    }
+    set_gone(victims, false);
+    // Who was away at the start is attached now.
+    for (std::size_t victim : victims) {
+        std::shared_ptr<Disk> disk = disks_[map_.drives[victim].id.value];
+        Result<DriveEntry> entry = Error{Code::invalid, "sim"};
+        bool attached = !crashes || finish(drives_->attach(std::move(disk), map_.cluster), &entry,
+                                           "attach after an outage");
+        if (!attached) return false;
+    }
+    ++map_.epoch.value;
+    if (!finish_done(compute_->set_map(map_), "a map after an outage")) return false;
+    if (!work_and_pause()) return false;
+    return finish_done(until_whole(), "redundancy after an outage") && settle(Lost::nothing);
+}
+
+// Where something was written.
+void World::spoil(std::size_t victim) {
+    SimulatedDisk& disk = *disks_[map_.drives[victim].id.value];
+    auto somewhere = [&] {
+        std::uint64_t from = chance_->below(disk.size_bytes() - kSlotsBegin) + kSlotsBegin;
+        return disk.stored_at_or_behind(from).value_or(from / kBlockBytes * kBlockBytes);
+    };
+    for (int i = 0; i < kFlipsMost; ++i) {
+        std::uint64_t at = somewhere() + chance_->below(kBlockBytes);
+        disk.flip_bit(at, static_cast<int>(chance_->below(8)));
+    }
+}
+
+// The stop puts the journal, which no scrub reads, into stripes.
+bool World::rot() {
+    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    auto chosen = choose_drives(1 + settings_.parity_width);
+    std::size_t victim = chosen.back();
+    chosen.pop_back();
+    spoil(victim);
+    if (!work_and_pause() || !stop_and_start()) return false;
+    if (!check_findings()) return false;
+    set_gone(chosen, true);
+    if (!settle(Lost::nothing) || !tell_of_loss(chosen) || !replace(chosen)) return false;
+    return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
+}
+
+// The one before goes on until the next event, with all its duties, but without clients.
+bool World::take_over() {
+    being_left_ = true;
+    commons_->be_left(true);
+    before_ = std::move(compute_);
+    ++map_.epoch.value;
+    compute_ = std::make_unique<compute::ComputeRole>(reactor_, *drives_, settings_.compute);
+    if (!finish_done(open_over(compute_.get(), map_, map_.epoch), "taking over")) return false;
+    gate_ = std::make_unique<Gate>(reactor_);
+    working_ = false;
+    for (auto& actor : actors_) actor->client.reset();
+    commons_->forget();
+    being_left_ = false;
+    commons_->be_left(false);
+    ++tally_.crashes;
+    return open_clients() && settle(Lost::process);
+}
+
+}  // namespace weft::sim

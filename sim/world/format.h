@@ -1,0 +1,15 @@
+#pragma once
+
+#include "model/cluster/cluster_map.h"
+#include "platform/simulated/simulated_disk.h"
+#include "platform/simulated/simulated_reactor.h"
+
+namespace weft::sim {
+
+inline constexpr std::uint64_t kClusterNumber = 4711;
+inline constexpr std::uint32_t kSlotBytes = 1 * kMiB;
+
+// Makes the disk an empty drive, alone in its failure domain.
+Task<DriveEntry> format_disk(SimulatedReactor* reactor, SimulatedDisk* disk, DriveId id);
+
+}  // namespace weft::sim

@@ -1,0 +1,115 @@
+#include "platform/base/bytes.h"
+#include "platform/base/siphash.h"
+#include "sim/world/commons.h"
+#include "sim/world/world_internal.h"
+
+// What has to be true: of each client's tree after each event, and of everything at the end.
+
+namespace weft::sim {
+namespace {
+
+constexpr FilesystemId kFilesystem{1};
+constexpr Nanos kLookEvery = 20 * kMillisecond;
+constexpr Nanos kWholeWithin = 300 * kSecond;
+constexpr Nanos kPurgedWithin = 60 * kSecond;
+
+std::uint64_t counter(const ComputeReport& report, std::string_view name) {
+    for (const auto& [each, value] : report.counters) {
+        if (each == name) return value;
+    }
+    return 0;
+}
+
+}  // namespace
+
+bool World::settle(Lost lost) {
+    for (auto& actor : actors_) {
+        Result<std::string> described = std::string();
+        if (!finish(actor->client->describe(), &described, "reading the tree")) return false;
+        std::string difference;
+        if (!actor->history.accept(described.value(), lost, &difference)) {
+            return fail(lost == Lost::power ? "power" : "tree", actor->name + ": " + difference);
+        }
+        note(siphash({1, 1}, bytes_of(described.value())));
+    }
+    if (!finish_done(commons_->settle(lost), "reading the commons")) return false;
+    if (!commons_->failure().empty()) return fail("clients", commons_->failure());
+    note(commons_->moment());
+    return true;
+}
+
+// The promise is about what is lost before all is whole again.
+Task<Done> World::until_whole() {
+    Nanos deadline = reactor_.now() + kWholeWithin;
+    for (;;) {
+        auto report = co_await or_return(co_await compute_->report());
+        if (report.segments_lost > 0) co_return Error{Code::corrupt, "sim.segments_lost"};
+        std::uint64_t exposed = counter(report, "journal.segments_exposed");
+        if (report.segments_degraded == 0 && exposed == 0) co_return Done{};
+        if (reactor_.now() > deadline) {
+            co_return Error{Code::unavailable,
+                            exposed > 0 ? "sim.journal_exposed" : "sim.degraded"};
+        }
+        co_await sleep(reactor_, kLookEvery);
+    }
+}
+
+std::uint64_t World::expected_inodes() const {
+    std::uint64_t count = 1 + commons_->inode_count();
+    for (const auto& actor : actors_) count += actor->history.now().inode_count();
+    return count;
+}
+
+// What has neither a name nor a handle goes within a bounded time.
+Task<Done> World::until_purged(std::uint64_t inodes) {
+    Nanos deadline = reactor_.now() + kPurgedWithin;
+    for (;;) {
+        auto usage = co_await or_return(co_await compute_->usage(kFilesystem));
+        if (usage.inodes == inodes) co_return Done{};
+        if (reactor_.now() > deadline) co_return Error{Code::invalid, "sim.inode_count"};
+        co_await sleep(reactor_, kLookEvery);
+    }
+}
+
+bool World::check_counts() {
+    std::uint64_t expected = expected_inodes();
+    Result<FilesystemUsage> usage = FilesystemUsage();
+    Result<Done> purged = Done{};
+    auto look = [](World* world, std::uint64_t inodes, Result<Done>* out) -> Task<Done> {
+        *out = co_await world->until_purged(inodes);
+        co_return Done{};
+    };
+    if (!finish_done(look(this, expected, &purged), "purging")) return false;
+    if (!finish(compute_->usage(kFilesystem), &usage, "usage")) return false;
+    const FilesystemUsage& used = usage.value();
+    if (!purged.ok()) {
+        return fail("counts", std::to_string(used.inodes) + " inodes, the clients know " +
+                                  std::to_string(expected));
+    }
+    if (used.used_blocks > used.capacity_blocks) {
+        return fail("counts", std::to_string(used.used_blocks) + " blocks used, " +
+                                  std::to_string(used.capacity_blocks) + " may be");
+    }
+    return true;
+}
+
+bool World::check_findings() {
+    Result<std::vector<Finding>> findings = std::vector<Finding>();
+    if (!finish(compute_->check(true), &findings, "check")) return false;
+    for (const Finding& finding : findings.value()) {
+        return fail("check", finding.where + ": " + finding.what);
+    }
+    return true;
+}
+
+bool World::check_all() {
+    if (!close_cleanly() || !settle(Lost::nothing)) return false;
+    if (!finish_done(until_whole(), "redundancy")) return false;
+    if (!check_counts() || !check_findings()) return false;
+    if (!finish_done(compute_->close(), "close")) return false;
+    // What a stop leaves is what the next start finds.
+    crash(true);
+    return start() && settle(Lost::process) && check_counts() && check_findings();
+}
+
+}  // namespace weft::sim

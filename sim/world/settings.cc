@@ -1,0 +1,82 @@
+#include "sim/world/settings.h"
+
+#include <algorithm>
+#include <array>
+
+namespace weft::sim {
+namespace {
+
+void draw_shape(Chance& chance, WorldSettings& settings) {
+    settings.parity_width = chance.one_in(6) ? 3 : 2;
+    settings.data_width = static_cast<std::uint8_t>(settings.parity_width + 1 + chance.below(3));
+    auto width = std::uint32_t{settings.data_width} + settings.parity_width;
+    settings.drive_count = width + static_cast<std::uint32_t>(chance.below(3));
+    settings.shard_count = 1U << chance.below(4);
+    settings.power_safe = chance.one_in(5);
+    settings.disk_latency = (10 * kMicrosecond) << chance.below(6);
+    settings.capacity_bytes = settings.drive_bytes * settings.data_width / 2;
+    // Sometimes one that the clients fill.
+    if (chance.one_in(6)) settings.capacity_bytes = (2 + chance.below(6)) * kMiB;
+}
+
+void draw_compute(Chance& chance, compute::ComputeSettings& compute) {
+    compute.journal_bytes_most = kMiB << chance.below(4);
+    compute.index.memtable_bytes_most = (16 * kKiB) << chance.below(5);
+    compute.index.fanout = 2 + static_cast<std::uint32_t>(chance.below(7));
+    compute.data.direct_write_bytes_least = (16 * kKiB) << chance.below(4);
+    compute.data.staged_bytes_usual = (64 * kKiB) << chance.below(4);
+    compute.cached_inodes_most = 16ULL << chance.below(8);
+}
+
+void draw_clients(Chance& chance, WorldSettings& settings) {
+    std::uint64_t count = 1 + chance.below(3);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        settings.clients.push_back(static_cast<Shape>(chance.below(kShapes)));
+    }
+    settings.sharers = static_cast<std::uint32_t>(chance.below(4));
+    settings.habits.page_bytes = 128U << chance.below(6);
+    settings.habits.twice_one_in = chance.one_in(2) ? 8 : 0;
+    settings.file_bytes_most = (256 * kKiB) << chance.below(4);
+}
+
+// A few kinds a run: rare ones come together, and often ones do not hide them.
+void draw_events(Chance& chance, WorldSettings& settings) {
+    for (std::size_t i = 0; i < kEvents; ++i) {
+        if (chance.one_in(2)) settings.events.push_back(static_cast<Event>(i));
+    }
+    if (settings.events.empty()) settings.events.push_back(Event::power_loss);
+}
+
+}  // namespace
+
+std::string_view name_of(Event event) {
+    static constexpr std::array<std::string_view, kEvents> kNames = {
+        "crash",          "power_loss", "stop", "lose_drives",
+        "crash_degraded", "outage",     "rot",  "take_over"};
+    return kNames[static_cast<std::size_t>(event)];
+}
+
+WorldSettings random_settings(Chance& chance) {
+    WorldSettings settings;
+    settings.rounds = 3 + static_cast<std::uint32_t>(chance.below(5));
+    draw_shape(chance, settings);
+    draw_compute(chance, settings.compute);
+    draw_clients(chance, settings);
+    draw_events(chance, settings);
+    return settings;
+}
+
+std::string to_text(const WorldSettings& settings) {
+    std::string text =
+        std::to_string(settings.drive_count) + " drives, " + std::to_string(settings.data_width) +
+        "+" + std::to_string(settings.parity_width) + ", " + std::to_string(settings.shard_count) +
+        " shards, capacity " + std::to_string(settings.capacity_bytes / kMiB) + " MiB";
+    if (settings.power_safe) text += ", power safe";
+    text += "; clients:";
+    for (Shape shape : settings.clients) text += " " + std::string(name_of(shape));
+    text += ", " + std::to_string(settings.sharers) + " sharers; events:";
+    for (Event event : settings.events) text += " " + std::string(name_of(event));
+    return text;
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,51 @@
+#pragma once
+
+#include "roles/compute/settings.h"
+#include "sim/model/operation.h"
+#include "sim/world/client.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weft::sim {
+
+// What can happen to a world between two stretches of work.
+enum class Event {
+    crash,           // The process ends anywhere and starts again.
+    power_loss,      // The same, and drives lose what was not flushed.
+    stop,            // It stops as asked, then power is lost.
+    lose_drives,     // Up to m drives vanish for good, in the midst of work, and are replaced.
+    crash_degraded,  // The process ends, and up to m drives do not come back.
+    outage,          // Up to m drives are away for a while.
+    rot,             // Bits flip and blocks become unreadable on one drive; then m others vanish.
+    take_over,       // Another process takes over while the old one still runs.
+};
+inline constexpr std::size_t kEvents = 8;
+std::string_view name_of(Event event);
+
+// What a run is like; drawn from its seed.
+struct WorldSettings {
+    std::uint32_t drive_count = 6;
+    std::uint64_t drive_bytes = 96 * kMiB;
+    std::uint8_t data_width = 4;
+    std::uint8_t parity_width = 2;
+    std::uint32_t shard_count = 4;
+    std::uint64_t capacity_bytes = 0;
+    std::uint64_t file_bytes_most = 3 * kMiB;
+    std::uint32_t rounds = 6;              // Of work and one event each.
+    std::uint64_t work_steps_most = 2500;  // Reactor steps a round.
+    bool power_safe = false;
+    Nanos disk_latency = 50 * kMicrosecond;
+    std::vector<Shape> clients;  // Each in a tree of its own.
+    std::uint32_t sharers = 0;   // Clients of one directory, with caches.
+    ClientHabits habits;
+    std::vector<Event> events;  // Those that happen; drawn from with equal chance.
+    compute::ComputeSettings compute;
+};
+WorldSettings random_settings(Chance& chance);
+
+// One line for people.
+std::string to_text(const WorldSettings& settings);
+
+}  // namespace weft::sim

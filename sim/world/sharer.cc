@@ -1,0 +1,345 @@
+#include "sim/world/sharer.h"
+
+#include "platform/base/bytes.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <utility>
+
+namespace weft::sim {
+namespace {
+
+using Kind = Commons::Kind;
+using ValueBytes = std::array<std::byte, 8>;
+
+constexpr const char* kXattr = "user.register";
+constexpr Nanos kLeftLookEvery = 100 * kMicrosecond;
+constexpr std::uint64_t kLateMost = 2 * kMillisecond;
+constexpr std::uint64_t kHoldMost = 3 * kMillisecond;
+
+ValueBytes bytes_of_value(std::uint64_t value) {
+    return std::bit_cast<ValueBytes>(value);
+}
+
+std::uint64_t parse(const std::string& text) {
+    std::uint64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+bool overlap(const LockRequest& a, const LockRequest& b) {
+    if (a.flock != b.flock) return false;
+    return a.flock || (a.from <= b.to && b.from <= a.to);
+}
+
+}  // namespace
+
+Sharer::Sharer(Commons& commons, std::uint64_t seed, std::uint32_t number)
+    : commons_(commons), number_(number), random_(seed * 0x9e3779b97f4a7c15ULL + number + 77) {}
+
+Task<Done> Sharer::open_session() {
+    if (gate_ == nullptr) gate_ = std::make_unique<Gate>(commons_.reactor_);
+    session_ = co_await or_return(commons_.compute_->open_session(this));
+    seq_ = 0;
+    ended_ = false;
+    co_return Done{};
+}
+
+Caller Sharer::caller() {
+    Caller made;
+    made.session = session_;
+    made.seq = ++seq_;
+    return made;
+}
+
+void Sharer::forget() {
+    gate_.reset();
+    session_ended();
+    recalls_.clear();
+}
+
+// What was buffered may never have been.
+void Sharer::session_ended() {
+    ended_ = true;
+    cached_.clear();
+    directory_leased_ = false;
+    for (std::size_t number : buffered_.unsent) {
+        buffered_.at->history.end_write(number, RegisterHistory::kNever);
+    }
+    buffered_ = Buffered();
+    left_handles_.clear();
+    std::erase_if(commons_.grips_, [this](const auto& grip) { return grip.by == this; });
+}
+
+// True if it went well, or if that it did not is no news.
+bool Sharer::goes_on(Code code, const char* what) {
+    if (code == Code::ok) return true;
+    if (!ended_ && !commons_.left_) {
+        std::string said(name_of(code));
+        commons_.fail("sharer" + std::to_string(number_) + ": " + what + ": " + said);
+    }
+    return false;
+}
+
+FileId Sharer::leased_by(const Register& at) const {
+    return at.kind == Kind::name ? commons_.directory_ : at.file;
+}
+
+void Sharer::drop_caches_of(FileId file) {
+    ++recalls_[file];
+    if (file == commons_.directory_) directory_leased_ = false;
+    std::erase_if(cached_, [&](const auto& each) { return leased_by(*each.first) == file; });
+}
+
+Task<Done> Sharer::act() {
+    while (!commons_.pausing_ && commons_.failure_.empty()) {
+        if (ended_) co_await or_return(co_await open_session());
+        auto done = co_await step();
+        bool news = !goes_on(done.code(), "step");
+        if (news && !ended_) co_return Done{};
+    }
+    if (!ended_) (void)co_await give_back();
+    co_return Done{};
+}
+
+Task<Done> Sharer::step() {
+    Register* at = &commons_.registers_[below(commons_.registers_.size())];
+    bool buffers = buffered_.at != nullptr;
+    switch (below(20)) {
+        case 0:
+            return sync();
+        case 1:
+        case 2:
+            return use_lock();
+        case 3:
+            return buffers ? give_back() : take_write_lease(at);
+        case 4:
+        case 5:
+        case 6:
+        case 7:
+        case 8:
+        case 9:
+            return write(buffers && one_in(2) ? buffered_.at : at);
+        default:
+            return read(buffers && one_in(4) ? buffered_.at : at);
+    }
+}
+
+Task<Done> Sharer::until_left() {
+    while (buffered_.leaving) co_await sleep(commons_.reactor_, kLeftLookEvery);
+    co_return Done{};
+}
+
+Task<Done> Sharer::send(Register* at, std::uint64_t value) {
+    compute::ComputeRole& compute = *commons_.compute_;
+    if (at->kind == Kind::data) {
+        ValueBytes bytes = bytes_of_value(value);
+        ConstBytes from(bytes);
+        co_await or_return(
+            co_await compute.write(caller(), at->file, at->offset, from, false, false));
+        co_return Done{};
+    }
+    if (at->kind == Kind::mtime) {
+        AttributeChange change;
+        change.mtime = Timestamp{static_cast<std::int64_t>(value), 0};
+        co_await or_return(co_await compute.setattr(caller(), at->file, change));
+        co_return Done{};
+    }
+    std::string text = std::to_string(value);
+    co_return co_await compute.setxattr(caller(), at->file, kXattr, text, SetXattr::any);
+}
+
+Task<Done> Sharer::replace_name(Register* at) {
+    compute::ComputeRole& compute = *commons_.compute_;
+    NewNode what;
+    what.mode = 0100644;
+    std::string fresh = "t" + std::to_string(++commons_.last_value_);
+    FileId directory = commons_.directory_;
+    Node node = co_await or_return(co_await compute.create(caller(), directory, fresh, what));
+    std::size_t number = at->history.begin_write(node.inode.value, commons_.tick());
+    drop_caches_of(directory);
+    co_await or_return(
+        co_await compute.rename(caller(), directory, fresh, directory, at->name, RenameFlags()));
+    at->history.end_write(number, commons_.tick());
+    co_return Done{};
+}
+
+Task<Done> Sharer::write(Register* at) {
+    co_await or_return(co_await until_left());
+    if (at->kind == Kind::name) co_return co_await replace_name(at);
+    std::uint64_t value = ++commons_.last_value_;
+    std::size_t number = at->history.begin_write(value, commons_.tick());
+    if (buffered_.at == at) {
+        buffered_.value = value;
+        buffered_.unsent.push_back(number);
+        at->history.end_write(number, commons_.tick());
+        co_await sleep(commons_.reactor_, kMicrosecond);
+        co_return Done{};
+    }
+    drop_caches_of(at->file);
+    co_await or_return(co_await send(at, value));
+    at->history.end_write(number, commons_.tick());
+    co_return Done{};
+}
+
+// With whether it may be cached, from the lease that came with it.
+Task<std::uint64_t> Sharer::fetch(Register* at, bool* may_keep) {
+    compute::ComputeRole& compute = *commons_.compute_;
+    if (at->kind == Kind::name) co_return co_await fetch_name(at, may_keep);
+    if (at->kind == Kind::data) {
+        ValueBytes bytes{};
+        Bytes into(bytes);
+        ReadReply reply =
+            co_await or_return(co_await compute.read(caller(), at->file, at->offset, into));
+        *may_keep = reply.node.lease >= LeaseMode::read;
+        co_return std::bit_cast<std::uint64_t>(bytes);
+    }
+    if (at->kind == Kind::mtime) {
+        Node node = co_await or_return(co_await compute.getattr(caller(), at->file));
+        *may_keep = node.lease >= LeaseMode::read;
+        co_return static_cast<std::uint64_t>(node.attributes.mtime.seconds);
+    }
+    std::string text = co_await or_return(co_await compute.getxattr(caller(), at->file, kXattr));
+    *may_keep = false;
+    co_return parse(text);
+}
+
+// Names are cached under a lease on their directory that was there before.
+Task<std::uint64_t> Sharer::fetch_name(Register* at, bool* may_keep) {
+    compute::ComputeRole& compute = *commons_.compute_;
+    FileId directory = commons_.directory_;
+    if (!directory_leased_) {
+        std::uint64_t seen = recalls_[directory];
+        Node node = co_await or_return(co_await compute.getattr(caller(), directory));
+        directory_leased_ = node.lease >= LeaseMode::read && undisturbed(directory, seen);
+    }
+    *may_keep = directory_leased_;
+    Node node = co_await or_return(co_await compute.lookup(caller(), directory, at->name));
+    co_return node.inode.value;
+}
+
+Task<std::uint64_t> Sharer::look(Register* at) {
+    auto known = cached_.find(at);
+    if (known != cached_.end()) co_return known->second;
+    FileId file = leased_by(*at);
+    std::uint64_t seen = recalls_[file];
+    bool may_keep = false;
+    std::uint64_t value = co_await or_return(co_await fetch(at, &may_keep));
+    if (may_keep && undisturbed(file, seen) && !ended_) cached_[at] = value;
+    co_return value;
+}
+
+// What it has buffered itself is no news to anybody.
+Task<Done> Sharer::read(Register* at) {
+    co_await or_return(co_await until_left());
+    if (buffered_.at == at && buffered_.value.has_value()) {
+        co_await sleep(commons_.reactor_, kMicrosecond);
+        co_return Done{};
+    }
+    RegisterHistory::Moment begin = commons_.tick();
+    std::uint64_t value = co_await or_return(co_await look(at));
+    at->history.read(value, begin, commons_.tick());
+    co_await sleep(commons_.reactor_, kMicrosecond);
+    co_return Done{};
+}
+
+Task<Done> Sharer::take_write_lease(Register* at) {
+    co_await or_return(co_await until_left());
+    if (buffered_.at != nullptr || at->kind == Kind::name || at->kind == Kind::xattr) {
+        co_return Done{};
+    }
+    compute::ComputeRole& compute = *commons_.compute_;
+    std::uint64_t seen = recalls_[at->file];
+    Opened opened = co_await or_return(co_await compute.open(caller(), at->file, LeaseMode::write));
+    bool given = opened.node.lease == LeaseMode::write && undisturbed(at->file, seen);
+    if (!given) co_return co_await compute.release(caller(), at->file, opened.handle);
+    buffered_.at = at;
+    buffered_.handle = opened.handle;
+    std::erase_if(cached_, [at](const auto& each) { return each.first == at; });
+    co_return Done{};
+}
+
+// Sends what is buffered, and keeps nothing of the register.
+Task<Done> Sharer::flush() {
+    buffered_.leaving = true;
+    Register* at = buffered_.at;
+    Result<Done> sent = Done{};
+    if (buffered_.value.has_value()) sent = co_await send(at, *buffered_.value);
+    if (buffered_.at != at) co_return sent;  // The session has ended.
+    if (sent.ok()) buffered_.unsent.clear();
+    left_handles_.push_back(buffered_.handle);
+    if (sent.ok()) buffered_ = Buffered();
+    co_return sent;
+}
+
+Task<Done> Sharer::give_back() {
+    co_await or_return(co_await until_left());
+    compute::ComputeRole& compute = *commons_.compute_;
+    if (buffered_.at != nullptr) {
+        FileId file = buffered_.at->file;
+        co_await or_return(co_await flush());
+        co_await or_return(co_await compute.release_lease(caller(), file, LeaseMode::none));
+        drop_caches_of(file);
+    }
+    while (!left_handles_.empty()) {
+        std::uint64_t handle = left_handles_.back();
+        left_handles_.pop_back();
+        co_await or_return(co_await compute.release(caller(), FileId(), handle));
+    }
+    co_return Done{};
+}
+
+// Sometimes late, and once in a while never: then the session ends. What is cached may be
+// used until this ends.
+Task<Done> Sharer::recall(Recall recall) {
+    ++recalls_[recall.file];
+    bool deaf = one_in(200);
+    while (deaf && !ended_) co_await sleep(commons_.reactor_, kMillisecond);
+    if (one_in(3)) co_await sleep(commons_.reactor_, static_cast<Nanos>(below(kLateMost)));
+    bool buffers = buffered_.at != nullptr && buffered_.at->file == recall.file;
+    if (buffers && recall.keep != LeaseMode::write) {
+        if (!buffered_.leaving && gate_ != nullptr) gate_->spawn(flush());
+        co_await or_return(co_await until_left());
+    }
+    drop_caches_of(recall.file);
+    co_return Done{};
+}
+
+Task<Done> Sharer::use_lock() {
+    LockRequest request;
+    request.owner = number_ + 1;
+    request.flock = one_in(3);
+    request.from = one_in(2) ? 0 : 5;
+    request.to = request.from + 9;
+    request.kind = one_in(3) ? LockRequest::Kind::shared : LockRequest::Kind::exclusive;
+    request.wait = !one_in(4);
+    compute::ComputeRole& compute = *commons_.compute_;
+    FileId file = commons_.registers_.front().file;
+    auto locked = co_await compute.lock(caller(), file, request);
+    if (!request.wait && locked.code() == Code::would_block) co_return Done{};
+    co_await or_return(std::move(locked));
+    if (ended_) co_return Done{};
+    for (const Commons::Grip& grip : commons_.grips_) {
+        bool shared =
+            grip.request.kind == request.kind && request.kind == LockRequest::Kind::shared;
+        if (overlap(grip.request, request) && !shared) commons_.fail("two hold one lock");
+    }
+    commons_.grips_.push_back({this, request});
+    co_await sleep(commons_.reactor_, static_cast<Nanos>(below(kHoldMost)));
+    std::erase_if(commons_.grips_, [this](const auto& grip) { return grip.by == this; });
+    request.kind = LockRequest::Kind::unlock;
+    co_return co_await compute.lock(caller(), file, request);
+}
+
+Task<Done> Sharer::sync() {
+    if (buffered_.at != nullptr) co_await or_return(co_await give_back());
+    RegisterHistory::Moment begin = commons_.tick();
+    FilesystemId filesystem = commons_.directory_.filesystem;
+    co_await or_return(co_await commons_.compute_->sync(caller(), filesystem));
+    commons_.synced_ = std::max(commons_.synced_, begin);
+    co_return Done{};
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "sim/world/commons.h"
+
+#include <map>
+#include <optional>
+#include <random>
+
+namespace weft::sim {
+
+// One of those who share the commons.
+class Sharer : public LeaseHolder {
+public:
+    Sharer(Commons& commons, std::uint64_t seed, std::uint32_t number);
+
+    Task<Done> open_session();
+    bool ended() const { return ended_; }
+    Caller caller();
+    Task<Done> act();
+    // Reads the register, from what is cached if it may be.
+    Task<std::uint64_t> look(Commons::Register* at);
+    // The process is gone.
+    void forget();
+
+    Task<Done> recall(Recall recall) override;
+    void session_ended() override;
+
+private:
+    using Register = Commons::Register;
+    // Under a write lease, what is written stays here until somebody asks.
+    struct Buffered {
+        Register* at = nullptr;
+        bool leaving = false;
+        std::uint64_t handle = 0;
+        std::optional<std::uint64_t> value;
+        std::vector<std::size_t> unsent;  // Writes, by number.
+    };
+
+    std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+    bool one_in(std::uint64_t n) { return below(n) == 0; }
+    FileId leased_by(const Register& at) const;
+    // Whether nobody has recalled the file since its count was `seen`.
+    bool undisturbed(FileId file, std::uint64_t seen) { return recalls_[file] == seen; }
+    void drop_caches_of(FileId file);
+    bool goes_on(Code code, const char* what);
+
+    Task<Done> step();
+    Task<Done> write(Register* at);
+    Task<Done> send(Register* at, std::uint64_t value);
+    Task<Done> replace_name(Register* at);
+    Task<std::uint64_t> fetch(Register* at, bool* may_keep);
+    Task<std::uint64_t> fetch_name(Register* at, bool* may_keep);
+    Task<Done> read(Register* at);
+    Task<Done> take_write_lease(Register* at);
+    Task<Done> give_back();
+    Task<Done> flush();
+    Task<Done> until_left();
+    Task<Done> use_lock();
+    Task<Done> sync();
+
+    Commons& commons_;
+    std::uint32_t number_;
+    std::mt19937_64 random_;
+    SessionId session_;
+    std::uint64_t seq_ = 0;
+    bool ended_ = true;
+    std::map<FileId, std::uint64_t> recalls_;  // How often each was recalled.
+    std::map<const Register*, std::uint64_t> cached_;
+    bool directory_leased_ = false;
+    Buffered buffered_;
+    std::vector<std::uint64_t> left_handles_;
+    // What it does for recalls: these end with the session's holder, not with compute.
+    std::unique_ptr<Gate> gate_;
+};
+
+}  // namespace weft::sim
