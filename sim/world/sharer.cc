@@ -172,6 +172,7 @@ Task<Done> Sharer::write(Register* at) {
     std::uint64_t value = ++commons_.last_value_;
     std::size_t number = at->history.begin_write(value, commons_.tick());
     if (buffered_.at == at) {
+        cached_.erase(at);
         buffered_.value = value;
         buffered_.unsent.push_back(number);
         at->history.end_write(number, commons_.tick());

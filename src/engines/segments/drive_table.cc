@@ -150,7 +150,9 @@ unsigned DriveTable::active_domains() const {
     if (domains_.as_of == changes_) return domains_.width;
     std::set<FailureDomainId> domains;
     for (const auto& [id, drive] : known_) {
-        if (drive.state == DriveState::active) domains.insert(drive.domain);
+        // Where a drive has never answered, nothing is known of its room.
+        bool counts = drive.state == DriveState::active && drive.slot_count > 0;
+        if (counts) domains.insert(drive.domain);
     }
     domains_ = {changes_, 0, static_cast<unsigned>(domains.size()), false, 0};
     return domains_.width;
