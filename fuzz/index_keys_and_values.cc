@@ -15,8 +15,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     (void)keys::parse_summary(in);
     (void)keys::parse_staged(in);
     (void)keys::parse_orphan(in);
+    (void)keys::parse_reply(in);
     if (auto record = decode_inode(in)) CHECK(decode_inode(encode(*record)) == record);
     if (auto record = decode_entry(in)) CHECK(decode_entry(encode(*record)) == record);
+    if (auto record = decode_reply(in)) CHECK(decode_reply(encode(*record)) == record);
     if (auto record = decode_extent(in)) CHECK(decode_extent(encode(*record)) == record);
     if (auto record = decode_segment(in)) CHECK(decode_segment(encode(*record)) == record);
     return 0;

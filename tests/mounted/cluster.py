@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -325,6 +326,44 @@ class Cluster:
         clean_up_below(self.folder)
 
 
+def in_child(work):
+    """Does it and ends this process, which has been forked for it."""
+    try:
+        work()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def in_children(*works, seconds: float = 120):
+    """Runs each work in a process of its own; all must end well."""
+    children = {}
+    for work in works:
+        child = os.fork()
+        if child == 0:
+            in_child(work)
+        children[child] = work
+    wrong = []
+
+    def all_ended():
+        for child in list(children):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                del children[child]
+                if status:
+                    wrong.append(status)
+        return not children
+
+    try:
+        poll("all workers are done", all_ended, seconds)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    expect(not wrong, f"{len(wrong)} workers failed; see above")
+
+
 def pid_in(path) -> int:
     """The process a pid file names, if it runs; else 0."""
     try:
@@ -383,7 +422,8 @@ def pids_below(folder) -> list:
 
 
 def folders_in(folder) -> list:
-    if os.path.ismount(folder) or not os.path.isdir(folder):
+    # Not by asking the folder: a mount may wait for a cluster that is gone.
+    if str(folder) in mounts_below(folder) or not os.path.isdir(folder):
         return []
     with os.scandir(folder) as entries:
         return [pathlib.Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]

@@ -11,9 +11,9 @@ import signal
 import stat
 import subprocess
 import time
-import traceback
 
-from cluster import MIB, Failure, Skip, deadline, expect, is_running, need, poll, run
+from cluster import (MIB, Failure, Skip, deadline, expect, in_child, in_children, is_running, need,
+                     poll, run)
 
 RECALL_SECONDS = 2  # A client that does not answer costs the others that long.
 LOCK_SECONDS = 10
@@ -51,39 +51,6 @@ class Pair:
                 if kind is not None and kind is not Skip:
                     print(f"-- {log}\n{log.read_text(errors='replace')[-2000:]}")
             self.cluster.__exit__(kind, error, trace)
-
-
-def in_children(*works, seconds: float = 120):
-    """Runs each work in a process of its own; all must end well."""
-    children = {}
-    for work in works:
-        child = os.fork()
-        if child == 0:
-            try:
-                work()
-                os._exit(0)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-        children[child] = work
-    wrong = []
-
-    def all_ended():
-        for child in list(children):
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                del children[child]
-                if status:
-                    wrong.append(status)
-        return not children
-
-    try:
-        poll("all workers are done", all_ended, seconds)
-    finally:
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-    expect(not wrong, f"{len(wrong)} workers failed; see above")
 
 
 def open_file(path, flags=os.O_RDWR | os.O_CREAT):
@@ -374,3 +341,90 @@ def test_stopped_client(world):
         os.fsync(mine)
         expect((pair.b / "file").read_bytes() == b"againd", "the client does not write any more")
         os.close(mine)
+
+
+@deadline(240, 1800)
+def test_restarts_under_mounts(world):
+    """The cluster's process is killed and comes back, again and again: programs on the mounts wait,
+    and what they did is done once."""
+    steps = world.pick(400, 10_000)
+    kills = world.pick(5, 100)
+    with Pair(world) as pair:
+        works = [doer(pair.a / "a", world.seed, steps), doer(pair.b / "b", world.seed + 1, steps)]
+        works += [log_writer(pair.a, "a", steps), log_writer(pair.b, "b", steps)]
+        works += [locker(pair.a / "locked"), locker(pair.b / "locked")]
+        (pair.a / "locked").write_bytes(bytes(8))
+        killer = os.fork()
+        if killer == 0:
+            in_child(lambda: in_children(*works, seconds=world.pick(150, 1500)))
+        rng = random.Random(world.seed)
+        for _ in range(kills):
+            time.sleep(rng.uniform(0.1, 0.6))  # The moment is meant to be random.
+            pair.cluster.kill()
+            pair.cluster.start()
+        (pair.a / "enough").touch()
+        expect(os.waitpid(killer, 0)[1] == 0, "a worker failed; see above")
+        lines = (pair.b / "log").read_text().splitlines()
+        for name in "ab":
+            mine = [int(line.split()[1]) for line in lines if line.startswith(name + " ")]
+            expect(mine == list(range(len(mine))), f"lines of {name}: lost, or there twice: "
+                   f"{[n for i, n in enumerate(mine) if n != i][:5]} of {len(mine)}")
+        world.note(f"{kills} kills, {len(lines)} appends")
+
+
+def doer(top, seed: int, steps: int):
+    """Each step fails if it is done twice, or not at all."""
+
+    def work():
+        rng = random.Random(seed)
+        os.mkdir(top)
+        for number in range(steps):
+            path, moved = top / f"f{number}", top / f"g{number}"
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+            data = rng.randbytes(rng.choice([1, 100, 5000]))
+            os.write(file, data)
+            os.link(path, top / "link")
+            os.rename(path, moved)
+            os.unlink(top / "link")
+            os.mkdir(path)
+            os.setxattr(moved, "user.number", b"%d" % number, os.XATTR_CREATE)
+            os.rmdir(path)
+            expect(os.pread(file, len(data), 0) == data, "other content")
+            os.close(file)
+            expect(moved.read_bytes() == data, "other content by name")
+            if number % 3:
+                os.unlink(moved)
+        left = sorted(os.listdir(top))
+        expect(left == sorted(f"g{n}" for n in range(0, steps, 3)), f"{len(left)} files left")
+    return work
+
+
+def log_writer(top, name: str, steps: int):
+    def work():
+        file = open_file(top / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        number = 0
+        while number < steps or not (top / "enough").exists():
+            os.write(file, f"{name} {number}\n".encode())
+            number += 1
+        os.close(file)
+    return work
+
+
+def locker(path):
+    """Holds a lock across restarts: nobody else changes what it has read under it."""
+
+    def work():
+        while not path.exists():
+            time.sleep(0.01)
+        file = os.open(path, os.O_RDWR)
+        while not (path.parent / "enough").exists():
+            fcntl.flock(file, fcntl.LOCK_EX)
+            count = int.from_bytes(os.pread(file, 8, 0), "little")
+            for _ in range(20):
+                os.pwrite(file, (count + 1).to_bytes(8, "little"), 0)
+                expect(int.from_bytes(os.pread(file, 8, 0), "little") == count + 1,
+                       "somebody else writes under my lock")
+                count += 1
+            fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)
+    return work

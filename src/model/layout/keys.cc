@@ -135,11 +135,11 @@ std::string usage_prefix() {
     return shard_key(Kind::usage);
 }
 
-std::string reply(SessionId session, std::uint64_t seq) {
+std::string reply(std::uint64_t client, std::uint64_t slot) {
     std::string key = shard_key(Kind::reply);
     ByteWriter writer(key);
-    writer.sorted(session.value);
-    writer.sorted(seq);
+    writer.sorted(client);
+    writer.sorted(slot);
     return key;
 }
 
@@ -256,6 +256,15 @@ std::optional<Staged> parse_staged(std::string_view key) {
     if (!file.has_value() || !reader.done()) return std::nullopt;
     if (offset + length < offset) return std::nullopt;
     return Staged{*file, offset, length};
+}
+
+std::optional<std::uint64_t> parse_reply(std::string_view key) {
+    ByteReader reader(key);
+    if (!take_shard(reader, Kind::reply)) return std::nullopt;
+    auto client = reader.sorted<std::uint64_t>();
+    (void)reader.sorted<std::uint64_t>();
+    if (!reader.done()) return std::nullopt;
+    return client;
 }
 
 std::optional<FileId> parse_orphan(std::string_view key) {

@@ -22,7 +22,7 @@ enum class Kind : std::uint8_t {
     entry = 'D',       // hash, name -> EntryRecord
     orphan = 'O',      // unlinked, not yet purged -> empty
     usage = 'U',       // of a filesystem in this shard: counter of blocks ('b') or inodes ('i')
-    reply = 'R',       // session, seq -> reply of a request that must not be done twice
+    reply = 'R',       // client, slot -> ReplyRecord
     segment = 'S',     // -> SegmentRecord
     live = 'L',        // counter: live blocks of the segment
     summary = 'M',     // chunk, block, owner -> count of blocks
@@ -44,7 +44,8 @@ std::string orphan_prefix();
 std::string usage_blocks(FilesystemId filesystem);
 std::string usage_inodes(FilesystemId filesystem);
 std::string usage_prefix();
-std::string reply(SessionId session, std::uint64_t seq);
+// The last request that changed something of those whose seq leads to this slot.
+std::string reply(std::uint64_t client, std::uint64_t slot);
 std::string segment(SegmentId segment);
 std::string segment_prefix();
 std::string live(SegmentId segment);
@@ -85,6 +86,7 @@ struct Staged {
 };
 std::optional<Staged> parse_staged(std::string_view key);
 std::optional<FileId> parse_orphan(std::string_view key);
+std::optional<std::uint64_t> parse_reply(std::string_view key);  // The client.
 
 }  // namespace keys
 

@@ -99,6 +99,27 @@ std::optional<EntryRecord> decode_entry(std::string_view value) {
     return record;
 }
 
+std::string encode(const ReplyRecord& record) {
+    std::string out;
+    ByteWriter writer(out);
+    writer.number(kFormat);
+    writer.number(record.seq);
+    writer.number(record.filesystem.value);
+    writer.number(record.inode.value);
+    return out;
+}
+
+std::optional<ReplyRecord> decode_reply(std::string_view value) {
+    ByteReader reader(value);
+    if (reader.number<std::uint8_t>() != kFormat) return std::nullopt;
+    ReplyRecord record;
+    record.seq = reader.number<std::uint64_t>();
+    record.filesystem.value = reader.number<std::uint32_t>();
+    record.inode.value = reader.number<std::uint64_t>();
+    if (!reader.done()) return std::nullopt;
+    return record;
+}
+
 std::string encode(const ExtentRecord& record) {
     bool data = record.kind == ExtentRecord::Kind::data;
     CHECK(record.count >= 1 && record.count <= kExtentBlocksMost);

@@ -39,6 +39,16 @@ struct EntryRecord {
     friend bool operator==(const EntryRecord&, const EntryRecord&) = default;
 };
 
+// What a client was told of a request that changed something, if it should ask again.
+struct ReplyRecord {
+    std::uint64_t seq = 0;
+    FilesystemId filesystem;  // Of the inode it was told of, if any.
+    InodeId inode;
+    friend bool operator==(const ReplyRecord&, const ReplyRecord&) = default;
+};
+// Of each client so many replies are kept, each in the slot that its seq leads to (modulo).
+inline constexpr std::uint64_t kReplySlots = 4096;
+
 // Blocks [end - count, end) of a file, end from the key. data: they lie at `first` and on, with
 // one crc32c a block. reserved: promised by fallocate, read as zeros.
 struct ExtentRecord {
@@ -66,11 +76,13 @@ struct SegmentRecord {
 
 std::string encode(const InodeRecord& record);
 std::string encode(const EntryRecord& record);
+std::string encode(const ReplyRecord& record);
 std::string encode(const ExtentRecord& record);
 std::string encode(const SegmentRecord& record);
 // Empty on anything malformed.
 std::optional<InodeRecord> decode_inode(std::string_view value);
 std::optional<EntryRecord> decode_entry(std::string_view value);
+std::optional<ReplyRecord> decode_reply(std::string_view value);
 std::optional<ExtentRecord> decode_extent(std::string_view value);
 std::optional<SegmentRecord> decode_segment(std::string_view value);
 

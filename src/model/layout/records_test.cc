@@ -68,6 +68,9 @@ SegmentRecord some_segment() {
 
 // docs/formats/index-values.md has these bytes: they lie on drives.
 TEST(Records, HaveTheBytesOfTheFormat) {
+    ReplyRecord reply{0x0102030405060708, FilesystemId{9}, InodeId{0x1112131415161718}};
+    EXPECT_EQ(hex(encode(reply)), "010807060504030201090000001817161514131211");
+    EXPECT_EQ(decode_reply(encode(reply)), reply);
     EXPECT_EQ(hex(encode(EntryRecord{InodeId{0x0102030405060708}, 0100000})),
               "01080706050403020100800000");
     EXPECT_EQ(hex(encode(some_data())), "010200000008070605040302011413121122213433323144434241");

@@ -20,6 +20,9 @@ struct Caller {
     std::uint32_t gid = 0;
     std::uint32_t pid = 0;
     Nanos deadline = 0;  // Of the caller's clock, converted on the way; 0: the usual one.
+    // Whose session it is (Client::number), told by the door and not on the wire; 0: nobody who
+    // could ask again after the session.
+    std::uint64_t client = 0;
 };
 
 // What a session may cache of an inode until it is recalled.

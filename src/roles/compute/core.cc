@@ -159,6 +159,10 @@ Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
     for (auto& [id, shard] : shards) co_await or_return(co_await count_usage(this, shard.get()));
     co_await or_return(co_await find_roots(this));
     opened = true;
+    opened_at = reactor.now();
+    for (auto& [id, each] : shards) {
+        each->index.set_drop_filter([this](std::string_view key) { return is_old_reply(key); });
+    }
     bool recovers = !planted(Bug::orphans_are_not_recovered);
     if (recovers) co_await or_return(co_await recover_orphans());
     start_duties();

@@ -60,6 +60,8 @@ enum class Operation : std::uint8_t {
     count
 };
 
+class Change;
+
 // Everything of the compute role that operations and duties stand on: shards and journal, the
 // inodes in memory, leases, locks, sessions, and space.
 //
@@ -134,9 +136,25 @@ public:
     void end_session(SessionId id);
     Task<Done> close_session(SessionId id);
     Result<std::shared_ptr<Session>> session(SessionId id);
-    // Does `work` once for each (session, seq), and gives later ones the first reply.
+    // Does `work` once for each (session, seq), and gives later ones the first reply; once for
+    // each (client, seq) where the session is of a client that was here before.
     template <class T>
     Task<T> once(Caller caller, Task<T> work);
+
+    // replies.cc: what a client that lost its session was told in it.
+    // Adds to a change what its caller shall be told if it asks again: `of`, or that it is done.
+    void remember(Change& change, const Caller& caller, FileId of = {});
+    // Empty: that request has changed nothing, for all that is known.
+    Task<std::optional<FileId>> find_reply(std::uint64_t client, std::uint64_t seq);
+    template <class T>
+    Task<T> known_or_done(Caller caller, std::uint64_t client, Task<T> work);
+    template <class T>
+    Task<T> tell_again(Caller caller, FileId of);
+    // Nobody will ask for it any more.
+    bool is_old_reply(std::string_view key) const;
+    void note_client(std::uint64_t client);
+    void note_client_gone(std::uint64_t client);
+
     // A handle of the session on the inode. limit_reached.
     Result<std::uint64_t> add_handle(SessionId session, InodePin inode);
     void drop_handle(Session& session, std::uint64_t handle);
@@ -226,6 +244,8 @@ public:
     locks::LockTable advisory;
     std::map<locks::Ticket, std::shared_ptr<LockWait>> lock_waits;
     std::map<SessionId, std::shared_ptr<Session>> sessions;
+    std::map<std::uint64_t, ClientUse> clients;  // That may ask again for what they asked.
+    Nanos opened_at = 0;
     // Over, but with recalls that their holder has not answered.
     std::vector<std::shared_ptr<Session>> ended_sessions;
     std::size_t handle_count = 0;
@@ -303,6 +323,23 @@ private:
     Core& core_;
 };
 
+template <>
+Task<Done> Core::tell_again<Done>(Caller caller, FileId of);
+template <>
+Task<Node> Core::tell_again<Node>(Caller caller, FileId of);
+template <>
+Task<Opened> Core::tell_again<Opened>(Caller caller, FileId of);
+template <>
+Task<std::uint64_t> Core::tell_again<std::uint64_t>(Caller caller, FileId of);
+
+template <class T>
+Task<T> Core::known_or_done(Caller caller, std::uint64_t client, Task<T> work_) {
+    auto known = co_await or_return(co_await find_reply(client, caller.seq));
+    if (!known.has_value()) co_return co_await work_;
+    Task<T> told = tell_again<T>(caller, *known);
+    co_return co_await told;
+}
+
 template <class T>
 Task<T> Core::once(Caller caller, Task<T> work_) {
     auto found = session(caller.session);
@@ -319,7 +356,13 @@ Task<T> Core::once(Caller caller, Task<T> work_) {
         if (known == nullptr) co_return Error{Code::invalid, "compute.seq"};
         co_return *known;
     }
-    auto result = co_await work_;
+    Result<T> result = Error{Code::retry_later, "compute.once"};
+    if (of->client.number != 0 && caller.seq <= of->client.last_seq) {
+        Task<T> known = known_or_done<T>(caller, of->client.number, std::move(work_));
+        result = co_await known;
+    } else {
+        result = co_await work_;
+    }
     if (result.ok()) {
         slot->reply.emplace(Reply(result.value()));
     } else {

@@ -51,6 +51,12 @@ struct Session {
     Gate recalls;  // Calls of `holder` that have not come back.
 };
 
+// Of a client that comes back under its number.
+struct ClientUse {
+    std::size_t sessions = 0;
+    Nanos last_ended = 0;
+};
+
 // A lock() that waits for its turn.
 struct LockWait {
     LockWait(Reactor& reactor, SessionId by) : session(by), ended(reactor) {}

@@ -14,6 +14,7 @@ Result<SessionId> Core::open_session(LeaseHolder* holder, Client client) {
     // Handles of before a restart name nothing here.
     if (last_handle == 0) last_handle = id.value;
     if (!leases.open_session(id)) return Error{Code::limit_reached, "compute.session"};
+    note_client(client.number);
     sessions[id] = std::make_shared<Session>(reactor, id, holder, client, settings.replies_kept);
     return id;
 }
@@ -40,6 +41,7 @@ void Core::end_session(SessionId id) {
     wake_locks(advisory.end_session(id));
     while (!session->handles.empty()) drop_handle(*session, session->handles.begin()->first);
     sessions.erase(found);
+    note_client_gone(session->client.number);
     ended_sessions.push_back(session);
     std::erase_if(ended_sessions, [](const auto& ended) { return ended->recalls.running() == 0; });
 }

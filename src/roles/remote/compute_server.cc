@@ -11,9 +11,16 @@ namespace {
 
 constexpr Nanos kRecallMost = 5 * kSecond;  // The compute role gives up before that.
 
+// What the connection says of its caller, whatever the bytes say.
+void adopt(Caller& caller, const Caller& as) {
+    caller.session = as.session;
+    caller.deadline = as.deadline;
+    caller.client = as.client;
+}
+
 // Decodes the arguments, puts the connection's own session into the caller, and serves.
 template <class R, class... A>
-Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session, Nanos deadline,
+Task<rpc::Reply> serve_as(ComputeService* compute, Caller as,
                           Task<R> (ComputeService::*method)(Caller, A...), std::string meta) {
     Caller caller;
     std::tuple<std::decay_t<A>...> arguments;
@@ -21,8 +28,7 @@ Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session, Nanos dead
         return wire::unpack(meta, caller, each...);
     };
     if (!std::apply(decode, arguments)) co_return Error{Code::invalid, "rpc.arguments"};
-    caller.session = session;
-    caller.deadline = deadline;
+    adopt(caller, as);
     auto invoke = [compute, method, &caller](auto&... each) {
         return (compute->*method)(caller, std::move(each)...);
     };
@@ -33,12 +39,12 @@ Task<rpc::Reply> serve_as(ComputeService* compute, SessionId session, Nanos dead
     co_return reply;
 }
 
-using Serve = std::function<Task<rpc::Reply>(ComputeService*, SessionId, Nanos, std::string)>;
+using Serve = std::function<Task<rpc::Reply>(ComputeService*, Caller, std::string)>;
 
 template <class M>
 Serve serving(M method) {
-    return [method](ComputeService* compute, SessionId session, Nanos deadline, std::string meta) {
-        return serve_as(compute, session, deadline, method, std::move(meta));
+    return [method](ComputeService* compute, Caller as, std::string meta) {
+        return serve_as(compute, as, method, std::move(meta));
     };
 }
 
@@ -126,13 +132,22 @@ Task<rpc::Reply> ComputeServer::handle(rpc::Request request) {
     if (method == Method::write) return serve_write(std::move(request));
     auto found = table().find(method);
     if (found == table().end()) return refuse();
-    return found->second(&compute_, session_, request.deadline, std::move(request.meta));
+    return found->second(&compute_, caller_of(request), std::move(request.meta));
+}
+
+Caller ComputeServer::caller_of(const rpc::Request& request) const {
+    Caller caller;
+    caller.session = session_;
+    caller.deadline = request.deadline;
+    caller.client = client_;
+    return caller;
 }
 
 Task<rpc::Reply> ComputeServer::serve_open_session(std::string meta) {
     Client client;
     if (opening_ || !wire::unpack(meta, client)) co_return Error{Code::invalid, "rpc.open_session"};
     opening_ = true;
+    client_ = client.number;
     session_ = co_await or_return(co_await sessions_.open_session(this, client));
     rpc::Reply reply;
     reply.meta = wire::pack(session_);
@@ -144,6 +159,7 @@ Task<rpc::Reply> ComputeServer::serve_attach(std::string meta) {
     if (opening_ || !wire::unpack(meta, hello)) co_return Error{Code::invalid, "rpc.attach"};
     if (mounts_ == nullptr) co_return Error{Code::not_supported, "rpc.attach"};
     opening_ = true;
+    client_ = hello.client.number;
     MountWelcome welcome = co_await or_return(co_await mounts_->attach(this, std::move(hello)));
     attached_ = true;
     session_ = welcome.session;
@@ -160,8 +176,7 @@ Task<rpc::Reply> ComputeServer::serve_read(rpc::Request request) {
     if (!wire::unpack(request.meta, caller, file, offset, size) || size > rpc::kPayloadBytesMost) {
         co_return Error{Code::invalid, "rpc.read"};
     }
-    caller.session = session_;
-    caller.deadline = request.deadline;
+    adopt(caller, caller_of(request));
     rpc::Reply reply;
     reply.payload = Buffer(size);
     ReadReply result =
@@ -180,8 +195,7 @@ Task<rpc::Reply> ComputeServer::serve_write(rpc::Request request) {
     if (!wire::unpack(request.meta, caller, file, offset, append, clear_setid)) {
         co_return Error{Code::invalid, "rpc.write"};
     }
-    caller.session = session_;
-    caller.deadline = request.deadline;
+    adopt(caller, caller_of(request));
     ConstBytes from = request.payload.bytes();
     Node node = co_await or_return(
         co_await compute_.write(caller, file, offset, from, append, clear_setid));

@@ -108,6 +108,7 @@ private:
     Task<rpc::Reply> serve_open_session(std::string meta);
     Task<rpc::Reply> serve_attach(std::string meta);
     Task<Done> end_session();
+    Caller caller_of(const rpc::Request& request) const;
     Task<rpc::Reply> serve_read(rpc::Request request);
     Task<rpc::Reply> serve_write(rpc::Request request);
 
@@ -116,6 +117,7 @@ private:
     SessionHost& sessions_;
     MountHost* mounts_;
     SessionId session_;
+    std::uint64_t client_ = 0;
     bool opening_ = false;
     bool attached_ = false;  // The session is of `mounts_`.
     rpc::Peer peer_;

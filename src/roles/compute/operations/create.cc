@@ -139,6 +139,7 @@ Task<Opened> create_node(Core* core, Creation asked) {
     change.at(asked.directory).put(keys::entry(asked.directory, hash, asked.name), encode(entry));
     int subdirectories = entry.type == posix::kDirectory ? 1 : 0;
     posix::note_entry_change(change.edit(directory), 1, subdirectories, core->timestamp());
+    core->remember(change, asked.caller, inode->id);
     (void)change.commit();
     lock.reset();
     co_return co_await finish(core, std::move(asked), std::move(inode));

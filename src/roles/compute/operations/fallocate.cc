@@ -111,6 +111,7 @@ Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset
     if (!flags.keep_size) record.size = std::max(record.size, end);
     posix::note_content_change(record, core->timestamp());
     if (caller.uid != 0) (void)posix::clear_setid(record);
+    core->remember(change, caller, file);
     Lsn lsn = change.commit();
     Node node = core->look(caller.session, inode);
     lock.reset();

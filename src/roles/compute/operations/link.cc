@@ -56,6 +56,7 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     EntryRecord entry{file.inode, record.mode & posix::kTypeMask};
     change.at(directory_id).put(keys::entry(directory_id, hash, name), encode(entry));
     posix::note_entry_change(change.edit(directory), 1, 0, core->timestamp());
+    core->remember(change, caller, file);
     Lsn lsn = change.commit();
     inode->unnamed = false;
     inode_lock.reset();

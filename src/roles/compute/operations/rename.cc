@@ -177,6 +177,7 @@ Result<Lsn> Rename::decide() {
     } else {
         move_entry(change, plan.value());
     }
+    core_->remember(change, caller_);
     Lsn lsn = change.commit();
     if (plan.value() == posix::RenamePlan::replace) core_->purge_if_unused(to.inode);
     return lsn;

@@ -42,7 +42,8 @@ bool frees_blocks(const InodeRecord& record, std::uint64_t size) {
 // One smaller size, or other attributes with it. The size, and a marker of what is left to
 // free, are committed first; then blocks are freed in bounded steps, all under the inode's
 // exclusive lock, so that nobody extends the file before. A restart finds the marker.
-Task<Lsn> truncate(Core* core, InodePin inode, AttributeChange asked, std::string acl) {
+Task<Lsn> truncate(Core* core, Caller caller, InodePin inode, AttributeChange asked,
+                   std::string acl) {
     FileId file = inode->id;
     std::uint64_t size = *asked.size;
     std::uint64_t old_size = inode->record.size;
@@ -61,6 +62,7 @@ Task<Lsn> truncate(Core* core, InodePin inode, AttributeChange asked, std::strin
     ByteWriter(marker).number(from_block);
     bool named = record.nlink > 0;  // One without a name goes as a whole at a restart.
     if (named) change.at(file).put(keys::orphan(file), marker);
+    core->remember(change, caller, file);
     Lsn lsn = change.commit();
     tail.locks.clear();
     inode->purge_from = from_block;
@@ -99,11 +101,12 @@ Task<Node> set_attributes(Core* core, Caller caller, FileId file, AttributeChang
 
     Lsn lsn;
     if (data && frees_blocks(inode->record, *asked.size)) {
-        lsn = co_await or_return(co_await truncate(core, inode, asked, std::move(acl)));
+        lsn = co_await or_return(co_await truncate(core, caller, inode, asked, std::move(acl)));
     } else {
         Change change(*core);
         posix::apply_change(change.edit(inode), asked, core->timestamp());
         if (!acl.empty()) change.at(file).put(keys::xattr(file, posix::kAccessAclName), acl);
+        core->remember(change, caller, file);
         lsn = change.commit();
     }
     Node node = core->look(caller.session, inode);

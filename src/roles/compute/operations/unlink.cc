@@ -51,6 +51,7 @@ Task<Done> remove(Core* core, Caller caller, FileId directory_id, std::string na
     if (planted(Bug::unlink_keeps_link_count) && record.nlink > 0) ++record.nlink;
     posix::note_attribute_change(record, core->timestamp());
     if (record.nlink == 0) change.at(child).put(keys::orphan(child), std::string());
+    core->remember(change, caller);
     Lsn lsn = change.commit();
     core->purge_if_unused(inode);
     lock.reset();

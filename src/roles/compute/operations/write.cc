@@ -58,6 +58,7 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
     if (grows) record.size = std::max(record.size, end);
     if (!from.empty()) posix::note_content_change(record, core->timestamp());
     if (clear_setid) (void)posix::clear_setid(record);
+    core->remember(change, caller, file);
     Lsn lsn = change.commit();
     prepared.unlock();
     Node node = core->look(caller.session, inode);

@@ -75,6 +75,7 @@ Task<Done> set_xattr(Core* core, Caller caller, FileId file, std::string name, s
     } else {
         change.at(file).erase(std::move(at));
     }
+    core->remember(change, caller);
     Lsn lsn = change.commit();
     lock.reset();
     co_return co_await core->settled(lsn);
@@ -100,6 +101,7 @@ Task<Done> remove_xattr(Core* core, Caller caller, FileId file, std::string name
     posix::note_attribute_change(change.edit(inode), core->timestamp());
     change.at(file).erase(std::move(at));
     if (name == posix::kDefaultAclName) inode->default_acl = std::string();
+    core->remember(change, caller);
     Lsn lsn = change.commit();
     lock.reset();
     co_return co_await core->settled(lsn);
