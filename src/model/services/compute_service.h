@@ -115,7 +115,8 @@ enum class SetXattr : std::uint8_t { any = 0, create = 1, replace = 2 };
 // What the compute role does for frontends and gateways: a filesystem by inode number.
 // Permission bits are the caller's to check against the attributes under lease (the kernel
 // does it for a mount); everything else about POSIX is checked here.
-// Every call ends by its deadline (retry_later) and, if it changed something, only once that
+// Every call ends by its deadline (retry_later; a recall that it needs has a deadline of its own
+// on top, compute.recall_deadline_ms) and, if it changed something, only once that
 // survives the loss of any m failure domains; fsync makes it survive loss of power.
 // Errors of every call: stale (no such inode), retry_later, refresh_map, unavailable (more
 // drives are lost than the parity covers), invalid. Further ones are at each call.

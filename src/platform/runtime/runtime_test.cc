@@ -122,6 +122,26 @@ TEST(SharedMutex, IsFairBetweenReadersAndWriters) {
     EXPECT_TRUE(mutex.idle());
 }
 
+TEST(SharedMutex, WhoGivesUpWaitingHoldsNobodyBack) {
+    SimulatedReactor reactor;
+    SharedMutex mutex(reactor);
+    std::string trace;
+    auto give_up = [](Reactor* at, SharedMutex* which, Code* code) -> Task<Done> {
+        auto lock = co_await which->lock(at->now() + kMillisecond);
+        *code = lock.code();
+        co_return Done{};
+    };
+    Code code = Code::ok;
+    Gate gate(reactor);
+    gate.spawn(hold(reactor, mutex, false, &trace, 'a'));
+    gate.spawn(give_up(&reactor, &mutex, &code));
+    gate.spawn(hold(reactor, mutex, false, &trace, 'b'));  // Behind it, and beside the first.
+    EXPECT_TRUE(reactor.run(gate.close()).ok());
+    EXPECT_EQ(code, Code::retry_later);
+    EXPECT_EQ(trace, "abAB");
+    EXPECT_TRUE(mutex.idle());
+}
+
 TEST(Semaphore, GivesBackUnitsOfAWaiterThatDiesGranted) {
     SimulatedReactor reactor;
     Semaphore semaphore(reactor, 1);

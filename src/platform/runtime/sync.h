@@ -56,7 +56,11 @@ public:
 
     class Acquire {
     public:
-        Acquire(Semaphore& semaphore, std::uint64_t units) : semaphore_(semaphore), units_(units) {}
+        Acquire(Semaphore& semaphore, std::uint64_t units, Nanos deadline)
+            : semaphore_(semaphore),
+              units_(units),
+              deadline_(deadline),
+              timer_(semaphore.reactor_) {}
         ~Acquire() {
             // Destroyed between the grant and the resumption: the units go back.
             if (granted_ && !resumed_) semaphore_.release(units_);
@@ -70,8 +74,16 @@ public:
             node_.handle = handle;
             node_.owner = this;
             semaphore_.waiters_.push_back(node_);
+            if (deadline_ != Signal::kNoDeadline) timer_.arm(deadline_, node_);
         }
-        void await_resume() { resumed_ = true; }
+        // False if the deadline came first: nothing is held.
+        bool await_resume() {
+            timer_.disarm();
+            if (granted_) return resumed_ = true;
+            // Whoever is behind may have waited for us only.
+            semaphore_.release(0);
+            return false;
+        }
 
     private:
         friend class Semaphore;
@@ -80,13 +92,17 @@ public:
         };
         Semaphore& semaphore_;
         std::uint64_t units_;
+        Nanos deadline_;
         bool granted_ = false;
         bool resumed_ = false;
         Node node_;
+        Timer timer_;
     };
 
     // `units` must be at most what the semaphore was made with, or it never comes.
-    Acquire acquire(std::uint64_t units = 1) { return Acquire(*this, units); }
+    Acquire acquire(std::uint64_t units = 1, Nanos deadline = Signal::kNoDeadline) {
+        return Acquire(*this, units, deadline);
+    }
     bool try_acquire(std::uint64_t units = 1) {
         if (!waiters_.empty() || free_ < units) return false;
         free_ -= units;
@@ -139,18 +155,20 @@ public:
     explicit SharedMutex(Reactor& reactor) : units_(reactor, kAll) {}
 
     using Lock = Permit;
-    Task<Lock> lock() {
-        co_await units_.acquire(kAll);
-        co_return Lock(units_, kAll);
-    }
-    Task<Lock> lock_shared() {
-        co_await units_.acquire(1);
-        co_return Lock(units_, 1);
-    }
+    // retry_later: the deadline came first.
+    Task<Lock> lock(Nanos deadline = Signal::kNoDeadline) { return take(kAll, deadline); }
+    Task<Lock> lock_shared(Nanos deadline = Signal::kNoDeadline) { return take(1, deadline); }
     bool idle() const { return units_.free_units() == kAll; }
 
 private:
     static constexpr std::uint64_t kAll = 1U << 30;
+
+    Task<Lock> take(std::uint64_t units, Nanos deadline) {
+        bool in_time = co_await units_.acquire(units, deadline);
+        if (!in_time) co_return Error{Code::retry_later, "lock.deadline"};
+        co_return Lock(units_, units);
+    }
+
     Semaphore units_;
 };
 

@@ -59,10 +59,10 @@ Lsn commit_everywhere(Core& core, Transaction transaction) {
     return core.commit(std::move(transaction));
 }
 
-Task<Done> Core::admit_request() {
+Task<Done> Core::admit_request(Nanos by) {
     // Longer than any merge takes that is worth waiting for; then whoever asks decides.
     constexpr Nanos kWaitMost = 10 * kSecond;
-    Nanos deadline = reactor.now() + kWaitMost;
+    Nanos deadline = earlier_of(by, kWaitMost);
     auto behind = [](const auto& item) {
         return item.second->index.is_behind();
     };

@@ -14,6 +14,7 @@
 #include "roles/compute/session_table_internal.h"
 #include "roles/compute/shard_internal.h"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
@@ -82,7 +83,7 @@ public:
     Lsn commit(Transaction transaction) override;
     Task<Done> admit() override { return journal.admit(); }
     // Of requests: waits while the indexes cannot take more either, or the journal is too long.
-    Task<Done> admit_request();
+    Task<Done> admit_request(Nanos deadline);
     Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
     Task<Done> flushed(Lsn lsn) override { return journal.flushed(lsn); }
     // Never goes back.
@@ -90,6 +91,11 @@ public:
     // committed(), without a task where there is nothing to wait for.
     bool is_settled(Lsn lsn) const { return lsn <= journal.last_committed(); }
     Task<Done> settled(Lsn lsn);
+    bool is_past(Nanos deadline) const { return deadline != 0 && reactor.now() >= deadline; }
+    // For waits that have a bound of their own beside the caller's deadline.
+    Nanos earlier_of(Nanos deadline, Nanos bound) const {
+        return std::min(until(deadline), reactor.now() + bound);
+    }
 
     Shard& shard(ShardId id) { return *shards.at(id); }
     Shard& home(FileId file) { return shard(shard_of(file.inode)); }
@@ -163,7 +169,7 @@ public:
     // space.cc
     // Waits, slower the fewer segments are free, until the cleaner has made room for so many more
     // bytes. retry_later: it does not get there.
-    Task<Done> admit_space(std::uint64_t bytes);
+    Task<Done> admit_space(std::uint64_t bytes, Nanos deadline);
     // Until the cleaner has freed something, for a while at most.
     Task<Done> wait_for_segments();
     // out_of_space: a filesystem is as a disk of its capacity, and all together as one of theirs.
@@ -344,13 +350,17 @@ template <class T>
 Task<T> Core::once(Caller caller, Task<T> work_) {
     auto found = session(caller.session);
     if (!found.ok()) co_return found.error();
+    if (is_past(caller.deadline)) co_return Error{Code::retry_later, "compute.deadline"};
     InFlight flight(*this);
     if (caller.seq == 0) co_return co_await work_;
     std::shared_ptr<Session> of = std::move(found).value();
     auto [slot, fresh] = of->replies.begin(reactor, caller.seq);
     if (slot == nullptr) co_return Error{Code::invalid, "compute.seq"};
     if (!fresh && !planted(Bug::retry_is_done_again)) {
-        while (!slot->reply.has_value()) co_await slot->ended.wait();
+        while (!slot->reply.has_value()) {
+            bool in_time = co_await slot->ended.wait(until(caller.deadline));
+            if (!in_time) co_return Error{Code::retry_later, "compute.deadline"};
+        }
         if (!slot->reply->ok()) co_return slot->reply->error();
         const T* known = std::get_if<T>(&slot->reply->value());
         if (known == nullptr) co_return Error{Code::invalid, "compute.seq"};

@@ -27,23 +27,24 @@ KeyLocks::Held& KeyLocks::Held::operator=(Held&& other) noexcept {
     return *this;
 }
 
-Task<KeyLocks::Held> KeyLocks::exclusive(LockKey key) {
+Task<KeyLocks::Held> KeyLocks::exclusive(LockKey key, Nanos deadline) {
     Use use(*this, key);
-    auto lock = co_await or_return(co_await use.mutex().lock());
+    auto lock = co_await or_return(co_await use.mutex().lock(until(deadline)));
     co_return Held(std::move(use), std::move(lock));
 }
 
-Task<KeyLocks::Held> KeyLocks::shared(LockKey key) {
+Task<KeyLocks::Held> KeyLocks::shared(LockKey key, Nanos deadline) {
     Use use(*this, key);
-    auto lock = co_await or_return(co_await use.mutex().lock_shared());
+    auto lock = co_await or_return(co_await use.mutex().lock_shared(until(deadline)));
     co_return Held(std::move(use), std::move(lock));
 }
 
-Task<std::vector<KeyLocks::Held>> KeyLocks::exclusive_all(std::vector<LockKey> keys) {
+Task<std::vector<KeyLocks::Held>> KeyLocks::exclusive_all(std::vector<LockKey> keys,
+                                                          Nanos deadline) {
     std::sort(keys.begin(), keys.end());
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
     std::vector<Held> held;
-    for (LockKey key : keys) held.push_back(co_await or_return(co_await exclusive(key)));
+    for (LockKey key : keys) held.push_back(co_await or_return(co_await exclusive(key, deadline)));
     co_return held;
 }
 

@@ -9,6 +9,11 @@
 
 namespace weft::compute {
 
+// A caller's deadline, of which 0 means none, as one to wait for.
+inline Nanos until(Nanos deadline) {
+    return deadline == 0 ? Signal::kNoDeadline : deadline;
+}
+
 // What an operation locks: an inode (part kInodePart: its size, content and xattrs), one name
 // in a directory (part: the hash of the name, at least 3), or a filesystem's renames of
 // directories (inode 0, part kRenamePart).
@@ -62,10 +67,11 @@ public:
 
     explicit KeyLocks(Reactor& reactor) : reactor_(reactor) {}
 
-    Task<Held> exclusive(LockKey key);
-    Task<Held> shared(LockKey key);
+    // retry_later: the deadline (0: none) came first.
+    Task<Held> exclusive(LockKey key, Nanos deadline);
+    Task<Held> shared(LockKey key, Nanos deadline);
     // Each key once, in order.
-    Task<std::vector<Held>> exclusive_all(std::vector<LockKey> keys);
+    Task<std::vector<Held>> exclusive_all(std::vector<LockKey> keys, Nanos deadline);
 
     std::size_t size() const { return entries_.size(); }
 

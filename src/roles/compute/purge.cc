@@ -47,7 +47,7 @@ Task<Done> Core::finish_truncation(InodePin inode) {
 // Everything of an inode that has neither a name nor a handle.
 Task<Done> Core::purge_inode(FileId file) {
     LockKey key{file, kInodePart};
-    auto lock = co_await or_return(co_await locks.exclusive(key));
+    auto lock = co_await or_return(co_await locks.exclusive(key, 0));
     InodePin inode = co_await or_return(co_await load(file));
     if (!inode->exists || !inode->gone()) co_return Done{};
 

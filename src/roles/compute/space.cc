@@ -100,9 +100,9 @@ Task<Done> Core::wait_for_segments() {
     co_return Done{};
 }
 
-Task<Done> Core::admit_space(std::uint64_t bytes) {
+Task<Done> Core::admit_space(std::uint64_t bytes, Nanos by) {
     std::uint64_t needed = divide_up(bytes, kBlockBytes);
-    Nanos deadline = reactor.now() + kWaitMost;
+    Nanos deadline = earlier_of(by, kWaitMost);
     std::uint64_t slow_below = cleaning_starts_below() / 2;
     for (;;) {
         std::uint64_t free = free_blocks();

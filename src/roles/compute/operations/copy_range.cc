@@ -119,15 +119,15 @@ Task<std::uint64_t> Copy::run() {
     co_return copied;
 }
 
-Task<std::vector<KeyLocks::Held>> lock_both(Core* core, FileId from, FileId to) {
+Task<std::vector<KeyLocks::Held>> lock_both(Core* core, Nanos by, FileId from, FileId to) {
     std::vector<KeyLocks::Held> held;
     LockKey from_key{from, kInodePart};
     LockKey to_key{to, kInodePart};
     bool from_first = from < to;
-    if (from_first) held.push_back(co_await or_return(co_await core->locks.shared(from_key)));
-    held.push_back(co_await or_return(co_await core->locks.exclusive(to_key)));
+    if (from_first) held.push_back(co_await or_return(co_await core->locks.shared(from_key, by)));
+    held.push_back(co_await or_return(co_await core->locks.exclusive(to_key, by)));
     bool from_last = to < from;
-    if (from_last) held.push_back(co_await or_return(co_await core->locks.shared(from_key)));
+    if (from_last) held.push_back(co_await or_return(co_await core->locks.shared(from_key, by)));
     co_return held;
 }
 
@@ -139,14 +139,14 @@ Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
     co_await or_return(check(plan));
     InodePin from = co_await or_return(co_await core->pin_regular(plan.from));
     InodePin to = co_await or_return(co_await core->pin_regular(plan.to));
-    co_await or_return(co_await core->admit_request());
-    co_await or_return(co_await core->admit_space(plan.length));
+    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_space(plan.length, caller.deadline));
     co_await or_return(co_await admit_regions(core, plan.to, plan.to_offset, plan.length));
     co_await or_return(co_await core->recall_for_look(caller.session, from));
     Changing guard(to, caller.session);
     co_await or_return(
         co_await core->recall_for_change(caller.session, plan.to, std::string(), true));
-    auto locks = co_await or_return(co_await lock_both(core, plan.from, plan.to));
+    auto locks = co_await or_return(co_await lock_both(core, caller.deadline, plan.from, plan.to));
     co_await or_return(co_await core->finish_truncation(to));
     std::uint64_t size = from->record.size;
     if (plan.from_offset >= size) co_return std::uint64_t{0};

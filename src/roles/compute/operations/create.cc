@@ -111,13 +111,14 @@ Task<Opened> open_existing(Core* core, Creation asked, FileId file) {
 Task<Opened> create_node(Core* core, Creation asked) {
     co_await or_return(check(asked));
     co_await or_return(posix::check_entry_name(asked.name));
-    co_await or_return(co_await core->admit_request());
+    co_await or_return(co_await core->admit_request(asked.caller.deadline));
     co_await or_return(core->check_metadata_room());
     InodePin directory = co_await or_return(co_await core->pin_directory(asked.directory));
     Changing guard(directory, asked.caller.session);
     std::uint64_t hash = name_hash(asked.name);
     LockKey key{asked.directory, hash};
-    auto lock = std::make_optional(co_await or_return(co_await core->locks.exclusive(key)));
+    auto lock = std::make_optional(
+        co_await or_return(co_await core->locks.exclusive(key, asked.caller.deadline)));
     auto existing = co_await or_return(co_await core->find_entry(asked.directory, asked.name));
     if (existing.has_value()) {
         lock.reset();
@@ -147,7 +148,7 @@ Task<Opened> create_node(Core* core, Creation asked) {
 
 Task<Opened> create_nameless(Core* core, Creation asked) {
     co_await or_return(check(asked));
-    co_await or_return(co_await core->admit_request());
+    co_await or_return(co_await core->admit_request(asked.caller.deadline));
     co_await or_return(core->check_metadata_room());
     InodePin directory = co_await or_return(co_await core->pin_directory(asked.directory));
     std::string acl = co_await or_return(co_await default_acl(core, directory));

@@ -96,12 +96,13 @@ Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset
     co_await or_return(check(flags, length));
     std::uint64_t end = co_await or_return(posix::range_end(offset, length));
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
-    co_await or_return(co_await core->admit_request());
+    co_await or_return(co_await core->admit_request(caller.deadline));
     co_await or_return(co_await admit_regions(core, file, offset, 1));
     Changing guard(inode, caller.session);
     co_await or_return(co_await core->recall_for_change(caller.session, file, std::string(), true));
     LockKey key{file, kInodePart};
-    auto lock = std::make_optional(co_await or_return(co_await core->locks.exclusive(key)));
+    auto lock = std::make_optional(
+        co_await or_return(co_await core->locks.exclusive(key, caller.deadline)));
     co_await or_return(co_await core->finish_truncation(inode));
     Allocation allocation(core, inode, flags);
     co_await or_return(co_await allocation.run(offset, end));

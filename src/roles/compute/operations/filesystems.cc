@@ -77,7 +77,7 @@ Task<Done> make_filesystem(Core* core, FilesystemId id) {
     if (id.value == 0 || id.value == UINT32_MAX) co_return Error{Code::invalid, "filesystem"};
     FileId root{id, kRootInode};
     LockKey key{root, kInodePart};
-    auto lock = co_await or_return(co_await core->locks.exclusive(key));
+    auto lock = co_await or_return(co_await core->locks.exclusive(key, 0));
     InodePin inode = co_await or_return(co_await core->load(root));
     Filesystem& filesystem = core->filesystems[id];
     if (!inode->exists) {

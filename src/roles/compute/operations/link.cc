@@ -20,7 +20,7 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     if (file.filesystem != directory_id.filesystem) {
         co_return Error{Code::cross_filesystem, "link"};
     }
-    co_await or_return(co_await core->admit_request());
+    co_await or_return(co_await core->admit_request(caller.deadline));
     co_await or_return(core->check_metadata_room());
     InodePin inode = co_await or_return(co_await core->pin(file));
     InodePin directory = co_await or_return(co_await core->pin_directory(directory_id));
@@ -29,7 +29,8 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     Changing guard(directory, caller.session);
     std::uint64_t hash = name_hash(name);
     LockKey key{directory_id, hash};
-    auto lock = std::make_optional(co_await or_return(co_await core->locks.exclusive(key)));
+    auto lock = std::make_optional(
+        co_await or_return(co_await core->locks.exclusive(key, caller.deadline)));
     auto existing = co_await or_return(co_await core->find_entry(directory_id, name));
     if (existing.has_value()) {
         lock.reset();
@@ -43,7 +44,8 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     std::optional<KeyLocks::Held> inode_lock;
     LockKey inode_key{file, kInodePart};
     if (inode->unnamed) {
-        inode_lock.emplace(co_await or_return(co_await core->locks.exclusive(inode_key)));
+        inode_lock.emplace(
+            co_await or_return(co_await core->locks.exclusive(inode_key, caller.deadline)));
     }
 
     // Decided from here on without an await.

@@ -52,7 +52,10 @@ private:
 
 Task<Done> await_turn(Core* core, Caller caller, locks::Ticket ticket) {
     Turn turn(*core, caller.session, ticket);
-    while (turn.wait().outcome == Code::would_block) co_await turn.wait().ended.wait();
+    while (turn.wait().outcome == Code::would_block) {
+        bool in_time = co_await turn.wait().ended.wait(until(caller.deadline));
+        if (!in_time) co_return Error{Code::retry_later, "lock.deadline"};
+    }
     if (turn.wait().outcome == Code::ok) co_return Done{};
     co_return Error{turn.wait().outcome, "lock"};
 }

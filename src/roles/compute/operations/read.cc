@@ -36,7 +36,8 @@ Task<ReadReply> read_file(Core* core, Caller caller, FileId file, std::uint64_t 
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
     co_await or_return(co_await core->recall_for_look(caller.session, inode));
     LockKey key{file, kInodePart};
-    auto lock = std::make_optional(co_await or_return(co_await core->locks.shared(key)));
+    auto lock =
+        std::make_optional(co_await or_return(co_await core->locks.shared(key, caller.deadline)));
     std::uint64_t size = inode->record.size;
     ReadReply reply;
     if (offset < size) reply.count = std::min<std::uint64_t>(into.size(), size - offset);

@@ -81,12 +81,13 @@ Task<Done> Rename::lock_and_find(bool with_rename_lock) {
     if (with_rename_lock) {
         FileId whole{from.directory_id.filesystem, InodeId{0}};
         LockKey key{whole, kRenamePart};
-        held_.push_back(co_await or_return(co_await core_->locks.exclusive(key)));
+        held_.push_back(co_await or_return(co_await core_->locks.exclusive(key, caller_.deadline)));
     }
     std::vector<LockKey> names;
     names.push_back(from.key());
     names.push_back(to.key());
-    auto locked = co_await or_return(co_await core_->locks.exclusive_all(std::move(names)));
+    auto locked =
+        co_await or_return(co_await core_->locks.exclusive_all(std::move(names), caller_.deadline));
     for (auto& lock : locked) held_.push_back(std::move(lock));
     co_await or_return(co_await find(&from));
     co_return co_await find(&to);
@@ -184,7 +185,7 @@ Result<Lsn> Rename::decide() {
 }
 
 Task<Done> Rename::run() {
-    co_await or_return(co_await core_->admit_request());
+    co_await or_return(co_await core_->admit_request(caller_.deadline));
     from.directory = co_await or_return(co_await core_->pin_directory(from.directory_id));
     to.directory = co_await or_return(co_await core_->pin_directory(to.directory_id));
     Changing from_guard(from.directory, caller_.session);

@@ -43,7 +43,8 @@ Task<std::uint64_t> seek_file(Core* core, Caller caller, FileId file, std::uint6
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
     co_await or_return(co_await core->recall_for_look(caller.session, inode));
     LockKey key{file, kInodePart};
-    auto lock = std::make_optional(co_await or_return(co_await core->locks.shared(key)));
+    auto lock =
+        std::make_optional(co_await or_return(co_await core->locks.shared(key, caller.deadline)));
     std::uint64_t size = inode->record.size;
     if (offset >= size) co_return kNoData;
     std::uint64_t found = 0;

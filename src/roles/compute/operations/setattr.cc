@@ -85,14 +85,15 @@ Task<Lsn> truncate(Core* core, Caller caller, InodePin inode, AttributeChange as
 }
 
 Task<Node> set_attributes(Core* core, Caller caller, FileId file, AttributeChange asked) {
-    co_await or_return(co_await core->admit_request());
+    co_await or_return(co_await core->admit_request(caller.deadline));
     InodePin inode = co_await or_return(co_await core->pin(file));
     co_await or_return(posix::check_change(inode->record, asked));
     Changing guard(inode, caller.session);
     bool data = asked.size.has_value();
     co_await or_return(co_await core->recall_for_change(caller.session, file, std::string(), data));
     LockKey key{file, kInodePart};
-    auto lock = std::make_optional(co_await or_return(co_await core->locks.exclusive(key)));
+    auto lock = std::make_optional(
+        co_await or_return(co_await core->locks.exclusive(key, caller.deadline)));
     std::string acl;
     if (asked.mode.has_value()) {
         acl = co_await or_return(co_await acl_after_chmod(core, file, *asked.mode));

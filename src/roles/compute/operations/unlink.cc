@@ -19,12 +19,13 @@ Result<Done> may_remove(const InodeRecord& record, bool want_directory) {
 Task<Done> remove(Core* core, Caller caller, FileId directory_id, std::string name,
                   bool want_directory) {
     co_await or_return(posix::check_entry_name(name));
-    co_await or_return(co_await core->admit_request());
+    co_await or_return(co_await core->admit_request(caller.deadline));
     InodePin directory = co_await or_return(co_await core->pin_directory(directory_id));
     Changing guard(directory, caller.session);
     std::uint64_t hash = name_hash(name);
     LockKey key{directory_id, hash};
-    auto lock = std::make_optional(co_await or_return(co_await core->locks.exclusive(key)));
+    auto lock = std::make_optional(
+        co_await or_return(co_await core->locks.exclusive(key, caller.deadline)));
     auto entry = co_await or_return(co_await core->find_entry(directory_id, name));
     if (!entry.has_value()) {
         lock.reset();

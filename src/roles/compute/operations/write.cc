@@ -26,8 +26,8 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
     auto [file, offset, from, append, clear_setid] = asked;
     if (from.size() > kWriteBytesMost) co_return Error{Code::invalid, "write.size"};
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
-    co_await or_return(co_await core->admit_request());
-    co_await or_return(co_await core->admit_space(from.size()));
+    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_space(from.size(), caller.deadline));
     if (append) offset = inode->record.size;
     co_await or_return(posix::range_end(offset, from.size()));
     co_await or_return(co_await admit_regions(core, file, offset, from.size()));
@@ -36,10 +36,10 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
     LockKey key{file, kInodePart};
     std::optional<KeyLocks::Held> lock;
     if (append || inode->purge_from.has_value()) {
-        lock.emplace(co_await or_return(co_await core->locks.exclusive(key)));
+        lock.emplace(co_await or_return(co_await core->locks.exclusive(key, caller.deadline)));
         co_await or_return(co_await core->finish_truncation(inode));
     } else {
-        lock.emplace(co_await or_return(co_await core->locks.shared(key)));
+        lock.emplace(co_await or_return(co_await core->locks.shared(key, caller.deadline)));
     }
     if (append) offset = inode->record.size;
     std::uint64_t end = co_await or_return(posix::range_end(offset, from.size()));
@@ -68,7 +68,7 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
 
 // Without locks, waits for the cleaner.
 Task<Node> write_file(Core* core, Caller caller, Write asked) {
-    Nanos deadline = core->reactor.now() + kWaitMost;
+    Nanos deadline = core->earlier_of(caller.deadline, kWaitMost);
     for (;;) {
         bool no_room = false;
         auto written = co_await write_once(core, caller, asked, &no_room);
