@@ -90,7 +90,7 @@ int wait_until_served(const Session& session, int pid) {
 }
 
 void print_welcome(const Session& session, const Json& status) {
-    std::string path = "(nowhere)";
+    std::string path;
     std::string name = "demo";
     for (const Json& mount : status["mounts"]) {
         path = text_at(mount, "path");
@@ -98,8 +98,13 @@ void print_welcome(const Session& session, const Json& status) {
     }
     std::cout << "Weft is running: " << number_at(status, "data_width") << " data + "
               << number_at(status, "parity_width") << " parity over " << status["drives"].size()
-              << " drives in " << session.folder << ".\n"
-              << "The filesystem '" << name << "' is mounted at " << path << "\n\n"
+              << " drives in " << session.folder << ".\n";
+    if (path.empty()) {
+        std::cout << "Nothing is mounted: 'weft mount' does it. If it should be, the reason is in\n"
+                  << session.folder << "/weft.log\n";
+        return;
+    }
+    std::cout << "The filesystem '" << name << "' is mounted at " << path << "\n\n"
               << "Try next:\n"
               << "  cp -r /usr/share/doc " << path << "/        files, as on any filesystem\n"
               << "  weft status                     health, capacity, mounts\n"
@@ -112,6 +117,9 @@ void print_welcome(const Session& session, const Json& status) {
 int print_started(const Session& session) {
     Json status;
     if (int code = session.ask("status", Json::object(), status); code != kExitOk) return code;
+    for (const Json& mount : status["mounts"]) {
+        if (!mount.contains("pid")) look_at_mount(text_at(mount, "path"));
+    }
     if (!session.print_json(status)) print_welcome(session, status);
     return kExitOk;
 }

@@ -104,6 +104,7 @@ int wait_until_mounted(const Session& session, const MountSettings& settings, in
     for (Nanos waited = 0; waited < kMountMost; waited += kPoll) {
         auto told = read_told(settings.state_path);
         if (told.has_value() && told->mounted) {
+            look_at_mount(told->path);
             Json value{{"filesystem", told->filesystem}, {"path", told->path}, {"pid", told->pid}};
             if (session.print_json(value)) return kExitOk;
             std::cout << "mounted " << told->filesystem << " at " << told->path << " (process "
@@ -142,6 +143,10 @@ int check_filesystem(const Session& session, const MountSettings& settings) {
 }
 
 }  // namespace
+
+void look_at_mount(const std::string& path) {
+    (void)process::exists(path);
+}
 
 int mount_apart(const Session& session, const std::string& at, MountSettings settings) {
     bool local = at.empty();

@@ -46,6 +46,8 @@ int demo_remove(const Session& session, bool yes);
 
 // A mount in a process of its own: of the cluster at session.folder, or at `at` (HOST:PORT).
 int mount_apart(const Session& session, const std::string& at, MountSettings settings);
+// Until somebody has, the kernel takes its root folder for root's, and lets nobody else chmod it.
+void look_at_mount(const std::string& path);
 int unmount(const Session& session, const std::string& path);
 int show_mounts(const Session& session);
 // For a cluster that is being removed: nothing that its mounts have is worth keeping.

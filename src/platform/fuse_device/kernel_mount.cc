@@ -185,6 +185,10 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 }
 
 Result<int> mount_as_user(const std::string& source, const std::string& path) {
+    // fusermount3 opens it in our name, and says no more than no.
+    if (access("/dev/fuse", R_OK | W_OK) != 0) {
+        return failed(errno, "/dev/fuse is closed to this user; root may chmod it to 666");
+    }
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return failed(errno, "fuse.socketpair");
     fcntl(ends[0], F_SETFD, FD_CLOEXEC);

@@ -56,6 +56,14 @@ bool is_root() {
     return geteuid() == 0;
 }
 
+std::uint32_t user_id() {
+    return geteuid();
+}
+
+std::uint32_t group_id() {
+    return getegid();
+}
+
 std::string home_folder() {
     if (auto home = environment("HOME")) return *home;
     const passwd* user = getpwuid(geteuid());

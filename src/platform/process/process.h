@@ -12,6 +12,8 @@ namespace weft::process {
 // A variable of the environment, if it is set and not empty.
 std::optional<std::string> environment(const char* name);
 bool is_root();
+std::uint32_t user_id();
+std::uint32_t group_id();
 std::string home_folder();
 // The path of the program that runs.
 std::string own_path();

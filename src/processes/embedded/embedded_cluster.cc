@@ -23,6 +23,14 @@ std::uint32_t fitting_shard_count(std::uint64_t drive_bytes, std::uint32_t slot_
     return shards;
 }
 
+// An ordinary user's filesystems are theirs.
+compute::ComputeSettings compute_settings() {
+    compute::ComputeSettings settings;
+    settings.root_uid = process::user_id();
+    settings.root_gid = process::group_id();
+    return settings;
+}
+
 }  // namespace
 
 EmbeddedCluster::EmbeddedCluster(Machine& machine, EmbeddedSettings settings)
@@ -32,7 +40,7 @@ EmbeddedCluster::EmbeddedCluster(Machine& machine, EmbeddedSettings settings)
       drives_(machine),
       local_drives_(machine, drives_),
       management_(machine, local_drives_, drives_),
-      compute_(machine, drives_),
+      compute_(machine, drives_, compute_settings()),
       sessions_(compute_),
       mounts_(machine, compute_, sessions_),
       door_(machine, compute_, sessions_,

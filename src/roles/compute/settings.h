@@ -48,6 +48,9 @@ struct ComputeSettings {
     Nanos recall_deadline = static_cast<Nanos>(kRecallMilliseconds.usual) * kMillisecond;
     std::size_t cached_inodes_most = kCachedInodesMost.usual;
     std::uint64_t index_cache_bytes = kIndexCacheBytes.usual;
+    // Who owns the root folder of a filesystem that is made.
+    std::uint32_t root_uid = 0;
+    std::uint32_t root_gid = 0;
     std::size_t sessions_most = 4096;
     std::size_t handles_most = 1 << 20;
     std::size_t replies_kept = 4096;  // Of each session, for retries.

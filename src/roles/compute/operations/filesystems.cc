@@ -82,7 +82,10 @@ Task<Done> make_filesystem(Core* core, FilesystemId id) {
     Filesystem& filesystem = core->filesystems[id];
     if (!inode->exists) {
         Change change(*core);
-        change.edit(inode) = posix::make_root(core->timestamp());
+        InodeRecord& record = change.edit(inode);
+        record = posix::make_root(core->timestamp());
+        record.uid = core->settings.root_uid;
+        record.gid = core->settings.root_gid;
         change.charge(id, shard_of(kRootInode), 0, 1);
         Lsn lsn = change.commit();
         co_await or_return(co_await core->flushed(lsn));

@@ -8,6 +8,19 @@ namespace {
 
 using Namespace = ComputeTest;
 
+TEST_F(Namespace, ARootFolderIsWhosTheFilesystemIs) {
+    settings.root_uid = 1000;
+    settings.root_gid = 100;
+    crash();
+    constexpr FilesystemId kTheirs{2};
+    ASSERT_TRUE(run(role->create_filesystem(kTheirs)).ok());
+    auto theirs = run(role->getattr(caller, FileId{kTheirs, kRootInode}));
+    ASSERT_TRUE(theirs.ok());
+    EXPECT_EQ(theirs.value().attributes.uid, 1000U);
+    EXPECT_EQ(theirs.value().attributes.gid, 100U);
+    EXPECT_EQ(attributes(root()).uid, 0U);  // It was made before.
+}
+
 TEST_F(Namespace, AFileIsFoundByItsName) {
     FileId file = make_file(root(), "a");
     auto found = look_up(root(), "a");
