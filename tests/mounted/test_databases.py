@@ -45,6 +45,7 @@ def start_movers(path, mode, world, transfers: int, count: int = 4) -> dict:
     children = {}
     for worker in range(count):
         done = done_path(world, mode, worker)
+        done.write_bytes(b"")  # What it said before is not of these transfers.
         child = os.fork()
         if child == 0:
             code = 1
