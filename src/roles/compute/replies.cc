@@ -1,6 +1,6 @@
 // What clients were told of their requests, in the index: who lost its session, because compute was
 // restarted or the connection went, sends again what was not answered, and it is not done twice.
-// docs/decisions/0006-replies-in-the-index.md.
+// docs/decisions/0008-replies-in-the-index.md.
 #include "model/layout/keys.h"
 #include "roles/compute/core_internal.h"
 
