@@ -133,9 +133,10 @@ Task<Done> Commons::settle(Lost lost) {
         }
         std::string wrong = at.history.check();
         if (!wrong.empty()) fail("register " + at.name + ": " + wrong);
-        at.history.reset(value);
+        // A start flushes what it has read; what is only looked at is no more durable for it.
+        if (lost != Lost::nothing) at.history.reset(value);
     }
-    synced_ = 0;
+    if (lost != Lost::nothing) synced_ = 0;
     Caller caller = sharers_.front()->caller();
     co_return co_await count_inodes(caller);
 }

@@ -90,8 +90,13 @@ bool History::accept(const std::string& described, Lost lost, std::string* diffe
     for (std::size_t i = states_.size(); i > oldest; --i) candidates.push_back(states_[i - 1]);
     for (ModelFilesystem& candidate : candidates) {
         if (candidate.describe() != described) continue;
-        settle(std::move(candidate));
-        if (lost != Lost::nothing) states_.back().forget_held();
+        if (lost != Lost::nothing) {
+            // A start flushes what it has read.
+            settle(std::move(candidate));
+            states_.back().forget_held();
+        } else if (pending_.has_value()) {
+            states_.push_back(std::move(candidate));  // Seen, but no more durable for it.
+        }
         pending_.reset();
         return true;
     }
