@@ -121,13 +121,19 @@ Task<Segment> CommitWriter::open_segment() {
     }
 }
 
-// Records wait for space rather than use up the last of it.
+// Records wait for space rather than use up the last of it. Slots on drives that failed hold
+// nothing for the next opening.
 Task<Done> CommitWriter::hold_reserve() {
-    if (reserve_.has_value()) co_return Done{};
+    bool exposed = reserve_.has_value() && slots_missing(*reserve_) > 0;
+    if (reserve_.has_value() && !exposed) co_return Done{};
     auto segment = co_await open_segment();
-    if (segment.ok()) reserve_ = std::move(segment).value();
-    bool stop = segment.code() == Code::out_of_space || segment.code() == Code::fenced;
-    if (stop) co_return segment.error();
+    if (segment.ok()) {
+        std::optional<Segment> old = std::exchange(reserve_, std::move(segment).value());
+        if (old.has_value()) co_return co_await discard(std::move(*old));
+        co_return Done{};
+    }
+    bool none = segment.code() == Code::out_of_space && !reserve_.has_value();
+    if (none || segment.code() == Code::fenced) co_return segment.error();
     co_return Done{};
 }
 

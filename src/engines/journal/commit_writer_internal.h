@@ -63,6 +63,9 @@ public:
     Task<Done> free_up_to(Lsn trimmed, SegmentId before);
     // The same for segments that never held a whole commit.
     void free_left(SegmentId before);
+    // Takes the slots that the next opening will need, unless it has them. Errors: out_of_space,
+    // fenced.
+    Task<Done> hold_reserve();
     // Of the last commit.
     SegmentId segment() const { return live_.empty() ? SegmentId{} : live_.back().name.id; }
     // Gives back what was prepared and not used.
@@ -76,7 +79,6 @@ public:
 private:
     Task<Segment*> segment_for(std::uint32_t payload_bytes);
     Task<Segment> open_segment();
-    Task<Done> hold_reserve();
     void prepare_in_time(const Segment& current);
     Task<Done> prepare();
     Task<Done> discard(Segment segment);

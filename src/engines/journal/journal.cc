@@ -309,7 +309,8 @@ Task<Done> Journal::State::trim_once(Lsn target) {
     co_await or_return(co_await commit_mark());
     SegmentId holder = last_commit_segment;
     co_await or_return(co_await flush_round());
-    co_return co_await writer.free_up_to(target, holder);
+    co_await or_return(co_await writer.free_up_to(target, holder));
+    co_return co_await hold_reserve();
 }
 
 // What waits now is ended first: the gate takes nothing on once it is closed.

@@ -430,6 +430,51 @@ TEST(Journal, WaitsForSpaceThatATrimGivesBack) {
     ASSERT_TRUE(world.reactor.run(gate.close()).ok());
 }
 
+// All slots that are free on drives in service.
+void take_the_rest(World& world) {
+    Fence others{OwnerId::of(ShardId{1}), Epoch{1}};
+    for (const DriveEntry& entry : world.map.drives) {
+        if (entry.state != DriveState::active) continue;
+        while (world.reactor.run(world.drives.allocate(entry.id, others, SegmentId{1}, 0)).ok()) {
+        }
+    }
+}
+
+TEST(Journal, OpensOnceOthersHaveTakenAllSpaceThatWasLeft) {
+    World world(1, 5, 4, 16);
+    ASSERT_TRUE(world.reopen().ok());
+    ASSERT_TRUE(world.commit("one").ok());
+    take_the_rest(world);
+    ASSERT_TRUE(world.reopen().ok());
+    EXPECT_EQ(world.replayed[Lsn{1}], "one");
+    // What the opening used up is held again before others can have it.
+    ASSERT_TRUE(world.reactor.run(world.journal->trim(Lsn{1})).ok());
+    take_the_rest(world);
+    ASSERT_TRUE(world.reopen().ok());
+    EXPECT_EQ(world.journal->last_appended(), Lsn{1});
+}
+
+TEST(Journal, OpensWithoutSpaceAfterMoreDrivesFailedThanASegmentHasToSpare) {
+    World world(1, 5, 4, 16);
+    ASSERT_TRUE(world.reopen().ok());
+    ASSERT_TRUE(world.commit("one").ok());
+    for (std::uint32_t lost = 0; lost < 5; ++lost) {
+        world.drives.set_gone(DriveId{lost}, true);
+        world.map.drives[lost].state = DriveState::failed;
+        DriveEntry entry = world.map.drives[lost];
+        entry.id = world.drives.add_drive();
+        entry.state = DriveState::active;
+        world.map.drives.push_back(entry);
+        world.journal->set_map(world.map);
+        ASSERT_TRUE(world.commit("more").ok());
+        Lsn last = world.journal->last_appended();
+        ASSERT_TRUE(world.reactor.run(world.journal->trim(last)).ok());
+    }
+    take_the_rest(world);
+    ASSERT_TRUE(world.reopen().ok());
+    EXPECT_EQ(world.journal->last_appended(), Lsn{6});
+}
+
 TEST(Journal, AdmitHoldsBackWhenMuchIsQueued) {
     World world(1, kDrives, kSlots, 256);
     ASSERT_TRUE(world.reopen().ok());

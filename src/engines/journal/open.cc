@@ -33,7 +33,15 @@ Task<Done> Journal::State::open(Epoch epoch, Visit visit, Verify verify) {
     co_await or_return(co_await flush_drives());
     last_committed = last_flushed = last;
     note_committed(next_commit - 1, trimmed);
-    co_return co_await free_strays(std::move(slots));
+    co_await or_return(co_await free_strays(std::move(slots)));
+    co_return co_await hold_reserve();
+}
+
+// Before others use up the last of the space; where they have, with the next trim.
+Task<Done> Journal::State::hold_reserve() {
+    auto held = co_await writer.hold_reserve();
+    if (held.code() == Code::fenced) co_return held;
+    co_return Done{};
 }
 
 // A commit that misses a piece, because a drive is away or because it was never acked, is

@@ -48,6 +48,7 @@ struct Journal::State {
     Task<Done> write_batch(CommitWriter::Facts facts);
     Task<Done> flush_what_was_read();
     Task<Done> free_strays(std::vector<FoundSlot> slots);
+    Task<Done> hold_reserve();
 
     // Committing.
     Lsn append(std::string record);
