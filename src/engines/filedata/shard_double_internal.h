@@ -51,6 +51,7 @@ public:
 
 private:
     Lsn log(Batch batch) override;
+    Task<std::uint64_t> verify(SegmentId segment) override { return data_->verify(segment); }
     Task<std::vector<BlockRun>> append(ConstBytes pages) override;
     std::uint64_t max_append_bytes() const override { return 256 * kKiB; }
     Task<Done> read(BlockRun run, std::span<const std::uint32_t> crcs, Bytes into) override;

@@ -231,6 +231,9 @@ std::vector<BlockRun> Index::blocks() const {
 Task<Done> Index::move_out_of(SegmentId segment) {
     return state_->move_out_of(segment);
 }
+Task<std::uint64_t> Index::verify(SegmentId segment) {
+    return state_->verify(segment);
+}
 std::uint64_t Index::memory_bytes() const {
     return state_->memory_bytes();
 }

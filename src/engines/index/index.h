@@ -127,6 +127,9 @@ public:
     std::vector<BlockRun> blocks() const;
     // Copies what live runs have in `segment` elsewhere, so that it can be freed.
     Task<Done> move_out_of(SegmentId segment);
+    // Reads what live runs have in `segment`, past the cache; how many blocks are lost. Errors:
+    // corrupt or unavailable, where the checksums themselves are.
+    Task<std::uint64_t> verify(SegmentId segment);
 
     // The table, what stays in memory of runs (some hundred bytes a MiB) and a merge in
     // progress; not the cache.

@@ -50,6 +50,8 @@ struct Index::State {
     Task<Done> publish_compaction(std::unique_ptr<Compaction> finished);
     void abandon_compaction();
     Task<Done> move_out_of(SegmentId segment);
+    Task<std::uint64_t> verify(SegmentId segment);
+    Task<std::uint64_t> verify_run(RunPtr run, SegmentId segment);
     Task<Done> move_run(RunPtr run, SegmentId segment);
     Task<Done> copy_run(SegmentId segment, Change* change);
     Task<std::vector<std::uint32_t>> block_crcs(RunPtr run);

@@ -24,6 +24,20 @@ void append_touching(const std::vector<BlockRun>& blocks, SegmentId segment,
                  [segment](const BlockRun& run) { return run.first.segment == segment; });
 }
 
+// How many blocks of the place are lost.
+Task<std::uint64_t> verify_place(RunStore* store, BlockRun place, std::vector<std::uint32_t> crcs) {
+    std::uint64_t lost = 0;
+    Buffer block(kBlockBytes);
+    for (std::uint32_t i = 0; i < place.count; ++i) {
+        BlockRun one{place.first, 1};
+        one.first.block += i;
+        std::span<const std::uint32_t> crc = std::span(crcs).subspan(i, 1);
+        auto read = co_await store->read(one, crc, block.bytes());
+        if (read.code() == Code::corrupt || read.code() == Code::unavailable) ++lost;
+    }
+    co_return lost;
+}
+
 }  // namespace
 
 Task<bool> Index::State::compact_step() {
@@ -91,6 +105,42 @@ Task<Done> Index::State::move_out_of(SegmentId segment) {
         }
     }
     co_return Done{};
+}
+
+// A run that goes meanwhile takes its blocks along: they are not counted as lost.
+Task<std::uint64_t> Index::State::verify(SegmentId segment) {
+    std::uint64_t lost = 0;
+    VersionPtr now = version;
+    for (const auto& level : now->levels) {
+        for (const RunPtr& run : level) {
+            if (!touches(run->blocks(), segment)) continue;
+            lost += co_await or_return(co_await verify_run(run, segment));
+        }
+    }
+    co_return lost;
+}
+
+Task<std::uint64_t> Index::State::verify_run(RunPtr run, SegmentId segment) {
+    std::uint64_t lost = 0;
+    auto crcs = co_await or_return(co_await block_crcs(run));
+    std::size_t first = 0;
+    for (const BlockRun& place : run->head().places) {
+        auto begin = crcs.begin() + static_cast<std::ptrdiff_t>(first);
+        std::vector<std::uint32_t> expected(begin, begin + place.count);
+        first += place.count;
+        if (place.first.segment != segment) continue;
+        lost += co_await or_return(co_await verify_place(&store, place, std::move(expected)));
+    }
+    const CheckedBlocks& head = run->record().head;
+    first = 0;
+    for (const BlockRun& place : head.runs) {
+        auto begin = head.crcs.begin() + static_cast<std::ptrdiff_t>(first);
+        std::vector<std::uint32_t> expected(begin, begin + place.count);
+        first += place.count;
+        if (place.first.segment != segment) continue;
+        lost += co_await or_return(co_await verify_place(&store, place, std::move(expected)));
+    }
+    co_return lost;
 }
 
 Task<Done> Index::State::move_run(RunPtr run, SegmentId segment) {

@@ -36,6 +36,11 @@ Nanos SegmentStore::State::settled_at(const Segment& segment) const {
     return segment.last_append + (segment.unclaimed > 0 ? kForgottenAfter : kClaimedAfter);
 }
 
+bool SegmentStore::State::claims_settled(const Segment& segment) const {
+    if (segment.claims > 0) return false;
+    return segment.unclaimed == 0 || reactor.now() >= settled_at(segment);
+}
+
 SegmentStore::State::Standing SegmentStore::State::standing(const Segment& segment) const {
     if (!segment.record.closed || segment.live > 0 || segment.holders > 0) return Standing::in_use;
     bool settling = reactor.now() < settled_at(segment);

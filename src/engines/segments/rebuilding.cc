@@ -11,6 +11,18 @@ constexpr std::uint32_t kRowBlocks = 64;  // At most (16 + 4) x 256 KiB in memor
 constexpr int kTargetTriesMost = 3;
 constexpr Nanos kAppendsLookedAtEvery = 1 * kMillisecond;
 constexpr Nanos kAppendsEndWithin = 30 * kSecond;
+constexpr Nanos kClaimsLookedAtEvery = 50 * kMillisecond;
+
+bool holds_blocks(const Segment& segment) {
+    return segment.live > 0 || segment.unclaimed > 0 || segment.claims > 0;
+}
+
+// Blocks that are lost are what parity may be needed for: it is left as it is.
+Task<Done> expect_none_lost(SegmentLog* log, SegmentId id) {
+    std::uint64_t lost = co_await or_return(co_await log->verify(id));
+    if (lost > 0) co_return Error{Code::corrupt, "segments.verify"};
+    co_return Done{};
+}
 
 }  // namespace
 
@@ -33,6 +45,7 @@ struct SegmentStore::State::Move {
     Segment& segment;
     std::vector<unsigned> chunks;
     std::vector<SegmentSlot> targets;  // One for each chunk.
+    bool doubtful = false;             // The chunks may have been made from bad ones.
 };
 
 // Missing, or on a drive that is to be emptied.
@@ -40,12 +53,16 @@ bool SegmentStore::State::should_move(const Segment& segment, unsigned chunk) co
     return slot_missing(segment, chunk) || !table.writable(segment.record.slots[chunk].drive);
 }
 
-bool SegmentStore::State::needs_rebuild(const Segment& segment) const {
-    if (segment.live == 0 && segment.unclaimed == 0 && segment.claims == 0) return false;
+bool SegmentStore::State::needs_move(const Segment& segment) const {
+    if (!holds_blocks(segment)) return false;
     for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
         if (should_move(segment, chunk)) return true;
     }
     return false;
+}
+
+bool SegmentStore::State::needs_rebuild(const Segment& segment) const {
+    return needs_move(segment) || (holds_blocks(segment) && segment.doubtful != 0);
 }
 
 // What lost a slot and holds nothing is not made whole: it goes, and the next append finds
@@ -62,7 +79,8 @@ std::vector<SegmentId> SegmentStore::State::rebuild_order(const std::set<Segment
     std::vector<std::pair<int, SegmentId>> order;
     for (const auto& [id, segment] : segments) {
         if (tried.contains(id) || !needs_rebuild(segment)) continue;
-        int redundancy = segment.record.parity_width - static_cast<int>(missing_slots(segment));
+        auto missing = static_cast<int>(missing_or_doubtful(segment));
+        int redundancy = segment.record.parity_width - missing;
         order.emplace_back(redundancy, id);
     }
     std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a > b; });
@@ -78,6 +96,7 @@ Task<std::uint64_t> SegmentStore::State::rebuild() {
     co_await or_return(co_await sweep());
     close_empty();
     std::set<SegmentId> tried;
+    std::set<SegmentId> tried_again;
     std::vector<SegmentId> queue;
     std::uint64_t seen_changes = map_changes;
     for (;;) {  // Ends: each round tries a segment that was not tried under this map.
@@ -85,10 +104,15 @@ Task<std::uint64_t> SegmentStore::State::rebuild() {
         if (seen_changes != map_changes) {
             seen_changes = map_changes;
             tried.clear();
+            tried_again.clear();
             queue.clear();
         }
         if (queue.empty()) queue = rebuild_order(tried);
-        if (queue.empty()) break;
+        if (queue.empty()) {
+            bool more = co_await or_return(co_await resolve_left(&tried_again));
+            if (!more) break;
+            continue;
+        }
         SegmentId id = queue.back();
         queue.pop_back();
         tried.insert(id);
@@ -123,7 +147,7 @@ Task<Done> SegmentStore::State::rebuild_segment(SegmentId id) {
     co_await or_return(co_await wait_for_appends(segment));
 
     Result<Done> outcome = Done{};
-    for (int tries = 0; tries < kTargetTriesMost && needs_rebuild(*segment); ++tries) {
+    for (int tries = 0; tries < kTargetTriesMost && needs_move(*segment); ++tries) {
         Move move(*this, *segment);
         co_await or_return(co_await choose_targets(&move));
         outcome = co_await move_rows(&move);
@@ -134,7 +158,40 @@ Task<Done> SegmentStore::State::rebuild_segment(SegmentId id) {
                      outcome.code() == Code::unavailable;
         if (final) break;
     }
+    if (segment->doubtful != 0) co_await or_return(co_await resolve_doubt(segment));
     co_return outcome;
+}
+
+// Parity cannot be mended while some blocks are not claimed: nobody can tell whether they are good.
+// Once all others are made whole, that is waited for. False if nothing is left; true after one
+// segment was done, or if it is not time yet.
+Task<bool> SegmentStore::State::resolve_left(std::set<SegmentId>* tried) {
+    bool waiting = false;
+    for (auto& [id, segment] : segments) {
+        if (!holds_blocks(segment) || segment.doubtful == 0 || tried->contains(id)) continue;
+        waiting = true;
+        if (!claims_settled(segment)) continue;
+        tried->insert(id);
+        Hold hold(*this, segment);
+        auto outcome = co_await resolve_doubt(&segment);
+        bool final = outcome.code() == Code::fenced || outcome.code() == Code::cancelled;
+        if (final) co_return outcome.error();
+        co_return true;
+    }
+    if (waiting) co_await sleep(reactor, kClaimsLookedAtEvery);
+    co_return waiting;
+}
+
+// A drive may hold noise long before it is known to have failed. What was made from that is
+// made right by those who have checksums, as long as enough of the row is good; then parity is
+// brought to agree. Where blocks are lost, the doubt stays, and so does all that is there.
+Task<Done> SegmentStore::State::resolve_doubt(Segment* segment) {
+    Verify verify = [this](SegmentId id) {
+        return expect_none_lost(&log, id);
+    };
+    auto even = co_await scrub_one(segment, &verify);
+    if (!even.ok()) co_return even.error();
+    co_return Done{};
 }
 
 // Takes slots on domains that no other chunk of the segment uses; where there are too few,
@@ -198,25 +255,7 @@ Task<Done> SegmentStore::State::move_row(Move* move, std::uint32_t first, std::u
         row.tried[chunk] = (moving >> chunk & 1) == 0 || slot_missing(segment, chunk);
     }
     co_await or_return(co_await gather(&segment, &row, segment.width()));
-    std::uint32_t to_decode = moving & ~row.there();
-    if (to_decode != 0) {
-        for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
-            row.tried[chunk] = (moving >> chunk & 1) != 0;
-        }
-        unsigned k = segment.data_width();
-        co_await or_return(co_await gather(&segment, &row, k));
-        std::uint32_t survivors = row.there();
-        if (std::popcount(survivors) < static_cast<int>(k)) {
-            co_return Error{Code::unavailable, "segments.rebuild"};
-        }
-        while (std::popcount(survivors) > static_cast<int>(k)) survivors &= survivors - 1;
-        for (unsigned chunk : move->chunks) {
-            if ((to_decode >> chunk & 1) == 0) continue;
-            Buffer made(row.bytes());
-            decode(segment, row, survivors, chunk, 0, made.bytes());
-            row.chunks[chunk] = std::move(made);
-        }
-    }
+    if ((moving & ~row.there()) != 0) co_await or_return(co_await make_chunks(move, &row));
 
     std::vector<Task<Done>> writes;
     for (std::size_t i = 0; i < move->chunks.size(); ++i) {
@@ -232,6 +271,54 @@ Task<Done> SegmentStore::State::move_row(Move* move, std::uint32_t first, std::u
     // Another target may serve; that is not the same as too few sources.
     if (outcome.code() == Code::unavailable) co_return Error{Code::io_failed, "segments.rebuild"};
     co_return outcome;
+}
+
+// Of those that are to move and could not be read. More of the row than that takes is read: where
+// it agrees, all of it is good.
+Task<Done> SegmentStore::State::make_chunks(Move* move, Row* row) {
+    Segment& segment = move->segment;
+    std::uint32_t moving = move->chunk_set();
+    std::uint32_t to_decode = moving & ~row->there();
+    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+        row->tried[chunk] = (moving >> chunk & 1) != 0;
+    }
+    co_await or_return(co_await gather(&segment, row, segment.width()));
+    auto k = static_cast<int>(segment.data_width());
+    std::uint32_t there = row->there();
+    if (std::popcount(there) < k) co_return Error{Code::unavailable, "segments.rebuild"};
+    bool agree = (there & segment.doubtful) == 0 && survivors_agree(segment, *row, there);
+    if (!agree) move->doubtful = true;
+    std::uint32_t survivors = there;
+    // The ones in doubt last.
+    while (std::popcount(survivors) > k) {
+        std::uint32_t doubtful = survivors & segment.doubtful;
+        std::uint32_t from = doubtful != 0 ? doubtful : survivors;
+        survivors &= ~(from & (~from + 1));
+    }
+    for (unsigned chunk : move->chunks) {
+        if ((to_decode >> chunk & 1) == 0) continue;
+        Buffer made(row->bytes());
+        decode(segment, *row, survivors, chunk, 0, made.bytes());
+        row->chunks[chunk] = std::move(made);
+    }
+    co_return Done{};
+}
+
+// False too if there are no more of them than it takes to make the others.
+bool SegmentStore::State::survivors_agree(const Segment& segment, const Row& row,
+                                          std::uint32_t there) {
+    auto k = static_cast<int>(segment.data_width());
+    if (std::popcount(there) <= k) return false;
+    std::uint32_t survivors = there;
+    while (std::popcount(survivors) > k) survivors &= survivors - 1;
+    Buffer made(row.bytes());
+    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+        if (((there & ~survivors) >> chunk & 1) == 0) continue;
+        decode(segment, row, survivors, chunk, 0, made.bytes());
+        ConstBytes stored = row.chunks[chunk].bytes();
+        if (!std::equal(stored.begin(), stored.end(), made.bytes().begin())) return false;
+    }
+    return true;
 }
 
 Task<Done> SegmentStore::State::adopt_targets(Move* move) {
@@ -254,7 +341,13 @@ Task<Done> SegmentStore::State::adopt_targets(Move* move) {
         if (!slot_missing(segment, chunk)) left.push_back(segment.record.slots[chunk]);
         segment.record.slots[chunk] = move->targets[i];
         segment.lost &= ~(1U << chunk);
+        segment.doubtful &= ~(1U << chunk);
         ++counters.slots_rebuilt;
+    }
+    if (move->doubtful) {
+        // A restart is to know that parity may not be right.
+        segment.doubtful |= move->chunk_set();
+        segment.uneven = true;
     }
     Lsn moved = log_record(segment);
     if (left.empty()) co_return Done{};

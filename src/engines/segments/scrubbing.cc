@@ -66,9 +66,9 @@ std::uint32_t right_parity(const erasure::Codec& codec, const Row& row, std::uin
 
 struct SegmentStore::State::Scrub {
     Segment* segment = nullptr;
-    std::function<Task<Done>(SegmentId)>* verify = nullptr;
+    Verify* verify = nullptr;
     bool verified_again = false;
-    bool even = true;  // Every row is whole and agrees now.
+    bool even = false;  // Every row is whole and agrees now.
 };
 
 Task<Done> SegmentStore::State::scrub(std::function<Task<Done>(SegmentId)> verify) {
@@ -80,13 +80,18 @@ Task<Done> SegmentStore::State::scrub(std::function<Task<Done>(SegmentId)> verif
     for (SegmentId id : ids) {
         Segment* segment = find(id);
         if (segment == nullptr) continue;
-        Hold hold(*this, *segment);
-        Scrub scrub;
-        scrub.segment = segment;
-        scrub.verify = &verify;
-        co_await or_return(co_await scrub_segment(&scrub));
+        co_await or_return(co_await scrub_one(segment, &verify));
     }
     co_return Done{};
+}
+
+Task<bool> SegmentStore::State::scrub_one(Segment* segment, Verify* verify) {
+    Hold hold(*this, *segment);
+    Scrub scrub;
+    scrub.segment = segment;
+    scrub.verify = verify;
+    co_await or_return(co_await scrub_segment(&scrub));
+    co_return scrub.even;
 }
 
 Task<Done> SegmentStore::State::scrub_segment(Scrub* scrub) {
@@ -99,16 +104,22 @@ Task<Done> SegmentStore::State::scrub_segment(Scrub* scrub) {
     if (!verified.ok() || missing_slots(segment) > 0) co_return Done{};
     if (segment.appends > 0) co_return Done{};
 
+    auto slots = segment.record.slots;
+    scrub->even = true;
     for (std::uint32_t first = 0; first < segment.record.used_blocks; first += kRowBlocks) {
         if (closing) co_return Error{Code::cancelled, "segments.scrub"};
         std::uint32_t count = std::min(kRowBlocks, segment.record.used_blocks - first);
         co_await or_return(co_await scrub_row(scrub, first, count));
         co_await yield(reactor);
     }
-    if (scrub->even && segment.uneven) {
-        segment.uneven = false;
-        (void)log_record(segment);
-    }
+    if (!scrub->even || (!segment.uneven && segment.doubtful == 0)) co_return Done{};
+    // What was mended must not go with a loss of power that this record survives.
+    Lsn none;
+    co_await or_return(co_await log.flushed(none));
+    scrub->even = slots == segment.record.slots;  // No rebuild has come in between.
+    if (!scrub->even) co_return Done{};
+    segment.doubtful = 0;
+    if (std::exchange(segment.uneven, false)) (void)log_record(segment);
     co_return Done{};
 }
 
@@ -128,7 +139,8 @@ Task<Done> SegmentStore::State::scrub_row(Scrub* scrub, std::uint32_t first, std
     Row again(segment.width(), first, count);
     co_await or_return(co_await gather(&segment, &again, segment.width()));
     if (agrees(code, again)) co_return Done{};
-    if (!scrub->even || !data_there(code, again)) {
+    bool unknown = (segment.uneven || segment.doubtful != 0) && !claims_settled(segment);
+    if (!scrub->even || !data_there(code, again) || unknown) {
         scrub->even = false;
         co_return Done{};
     }
@@ -156,9 +168,11 @@ Task<Done> SegmentStore::State::mend_block(Scrub* scrub, Row* row, std::uint32_t
     std::uint64_t counted = segment.uneven ? 0 : 1;
 
     // One wrong data block makes every parity block wrong. If a single block, changed, brings
-    // all of them to agree, it is that one: of data that no owner holds to a checksum.
+    // all of them to agree, it is that one: of data that no owner holds to a checksum. Not so
+    // where parity was made from bad data: that agrees with something that never was.
     std::uint32_t all = (1U << segment.width()) - 1;
-    for (unsigned chunk = 0; chunk < k && agreeing == 0 && row->there() == all; ++chunk) {
+    bool trusted = !segment.uneven && segment.doubtful == 0 && row->there() == all;
+    for (unsigned chunk = 0; chunk < k && agreeing == 0 && trusted; ++chunk) {
         std::uint32_t survivors = ((1U << (k + 1)) - 1) & ~(1U << chunk);
         Buffer made(kBlockBytes);
         decode(segment, *row, survivors, chunk, block, made.bytes());

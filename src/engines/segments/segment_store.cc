@@ -68,6 +68,15 @@ unsigned SegmentStore::State::missing_slots(const Segment& segment) const {
     return missing;
 }
 
+unsigned SegmentStore::State::missing_or_doubtful(const Segment& segment) const {
+    unsigned count = 0;
+    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+        bool doubtful = (segment.doubtful >> chunk & 1) != 0;
+        if (doubtful || slot_missing(segment, chunk)) ++count;
+    }
+    return count;
+}
+
 erasure::Codec& SegmentStore::State::codec(unsigned k, unsigned m) {
     return codecs.try_emplace(std::pair(k, m), k, m).first->second;
 }
@@ -285,7 +294,7 @@ std::vector<SegmentStatus> SegmentStore::list() const {
         status.id = id;
         status.record = segment.record;
         status.live_blocks = static_cast<std::uint64_t>(segment.live);
-        status.missing_slots = state_->missing_slots(segment);
+        status.missing_slots = state_->missing_or_doubtful(segment);
         listed.push_back(std::move(status));
     }
     return listed;

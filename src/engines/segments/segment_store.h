@@ -28,13 +28,16 @@ public:
     virtual Lsn log(Batch batch) = 0;
     // Ends when the record, and all before it, survives loss of power.
     virtual Task<Done> flushed(Lsn lsn) = 0;
+    // Reads every live block of the segment, so that what is bad is repaired; how many are lost.
+    virtual Task<std::uint64_t> verify(SegmentId segment) = 0;
 };
 
 struct SegmentStatus {
     SegmentId id;
     SegmentRecord record;
     std::uint64_t live_blocks = 0;
-    std::uint32_t missing_slots = 0;  // On failed or unknown drives.
+    // On failed or unknown drives, or made anew from what was not all good.
+    std::uint32_t missing_slots = 0;
 };
 
 struct SegmentCounters {
@@ -148,7 +151,9 @@ public:
     void note_live(SegmentId id, std::int64_t delta, Lsn at);
 
     // What drives failed or came back leave to do: makes missing chunks again on other drives,
-    // fewest chunks left first. Ends when nothing can be done; call again when the map changed.
+    // fewest chunks left first. What they are made from has no checksums here: where it may be
+    // bad, the log verifies what came of it, and until that was good the chunks still count as
+    // missing. Ends when nothing can be done; call again when the map changed.
     // Returns the number of segments that still miss chunks.
     Task<std::uint64_t> rebuild();
     // Reads every row of every closed segment once, and compares and repairs parity. Data

@@ -34,6 +34,7 @@ public:
         flushed_ = std::max(flushed_, lsn.value);
         co_return Done{};
     }
+    Task<std::uint64_t> verify(SegmentId segment) override { return verify_with(segment); }
     // What an owner's commit does: counts, and tells the store.
     Lsn add_live(SegmentStore& store, SegmentId id, std::int64_t delta) {
         Batch batch;
@@ -54,8 +55,10 @@ public:
     std::map<SegmentId, SegmentRecord> records;
     std::map<SegmentId, std::int64_t> live;
     bool flush_fails = false;
+    std::function<Task<std::uint64_t>(SegmentId)> verify_with = none_lost;
 
 private:
+    static Task<std::uint64_t> none_lost(SegmentId) { co_return 0; }
     void apply(const Mutation& mutation) {
         if (auto id = keys::parse_segment(mutation.key)) {
             if (mutation.kind == Mutation::Kind::erase) {

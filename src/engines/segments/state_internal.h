@@ -33,6 +33,8 @@ struct Segment {
     bool uneven = false;
     // Bit i: the drive does not know slot i any more; it waits for rebuild.
     std::uint32_t lost = 0;
+    // Bit i: chunk i was made from others that do not agree, or that were too few to tell.
+    std::uint32_t doubtful = 0;
     std::uint32_t holders = 0;  // Somebody works on it: it is not freed meanwhile.
     std::uint32_t appends = 0;  // Some of the holders are writing rows.
     std::uint32_t claims = 0;   // Some have blocks that are about to become live.
@@ -112,6 +114,7 @@ struct SegmentStore::State {
     void close_segment(Segment& segment);
     bool slot_missing(const Segment& segment, unsigned chunk) const;
     unsigned missing_slots(const Segment& segment) const;
+    unsigned missing_or_doubtful(const Segment& segment) const;
     erasure::Codec& codec(unsigned data_width, unsigned parity_width);
     Task<Done> open();
     Task<Done> close();
@@ -192,6 +195,7 @@ struct SegmentStore::State {
     void note_live(SegmentId id, std::int64_t delta, Lsn at);
     Standing standing(const Segment& segment) const;
     Nanos settled_at(const Segment& segment) const;
+    bool claims_settled(const Segment& segment) const;
     void wake_reaper(const Segment& segment);
     std::vector<SegmentId> next_to_free();
     Task<Done> reap();
@@ -201,6 +205,7 @@ struct SegmentStore::State {
     // rebuilding.cc
     struct Move;
     bool should_move(const Segment& segment, unsigned chunk) const;
+    bool needs_move(const Segment& segment) const;
     bool needs_rebuild(const Segment& segment) const;
     void close_empty();
     std::vector<SegmentId> rebuild_order(const std::set<SegmentId>& tried) const;
@@ -210,10 +215,17 @@ struct SegmentStore::State {
     Task<Done> choose_targets(Move* move);
     Task<Done> move_rows(Move* move);
     Task<Done> move_row(Move* move, std::uint32_t first, std::uint32_t count);
+    Task<Done> make_chunks(Move* move, Row* row);
+    bool survivors_agree(const Segment& segment, const Row& row, std::uint32_t there);
     Task<Done> adopt_targets(Move* move);
+    Task<Done> resolve_doubt(Segment* segment);
+    Task<bool> resolve_left(std::set<SegmentId>* tried);
 
     // scrubbing.cc
+    using Verify = std::function<Task<Done>(SegmentId)>;
     struct Scrub;
+    // Ends with true if all of the segment is there, and every row agrees.
+    Task<bool> scrub_one(Segment* segment, Verify* verify);
     Task<Done> scrub(std::function<Task<Done>(SegmentId)> verify);
     Task<Done> scrub_segment(Scrub* scrub);
     Task<Done> scrub_row(Scrub* scrub, std::uint32_t first, std::uint32_t count);

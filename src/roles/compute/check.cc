@@ -4,6 +4,7 @@
 #include "roles/compute/compute_role.h"
 #include "roles/compute/core_internal.h"
 
+#include <set>
 #include <unordered_map>
 
 namespace weft::compute {
@@ -33,6 +34,11 @@ std::string differs(std::string_view what, std::uint64_t is, std::uint64_t shoul
     return std::string(what) + " is " + std::to_string(is) + ", counted " + std::to_string(should);
 }
 
+Task<Done> expect_whole(bool whole) {
+    if (!whole) co_return Error{Code::corrupt, "check.segment"};
+    co_return Done{};
+}
+
 // Counts everything in the indexes, and holds it against what the counters say.
 class Check {
 public:
@@ -45,6 +51,7 @@ private:
     using LiveBlocks = std::map<std::pair<ShardId, SegmentId>, std::int64_t>;
 
     Task<bool> count_all();
+    bool unreadable(ShardId shard, const Result<Done>& outcome);
     Task<Done> count_shard(Shard* shard);
     void count_entry(const keys::Entry& entry, const EntryRecord& record);
     Result<Done> count_key(ShardId shard, std::string_view key, std::string_view value);
@@ -58,6 +65,7 @@ private:
     Core* core_;
     std::unordered_map<FileId, CountedInode> inodes_;
     LiveBlocks live_;
+    bool all_counted_ = true;  // No index had a part that cannot be read.
 };
 
 void Check::find(std::string where, std::string what) {
@@ -113,6 +121,15 @@ Task<Done> Check::count_shard(Shard* shard) {
     }
 }
 
+// What is lost for good is a finding; the rest is looked at all the same.
+bool Check::unreadable(ShardId shard, const Result<Done>& outcome) {
+    bool lost = outcome.code() == Code::corrupt || outcome.code() == Code::unavailable;
+    if (!lost) return false;
+    all_counted_ = false;
+    find("shard " + std::to_string(shard.value), "a part of its index is lost");
+    return true;
+}
+
 // False if something changed meanwhile, and the counts mean nothing.
 Task<bool> Check::count_all() {
     // The accounts of a run change before the index's list of its blocks does: not in between.
@@ -123,11 +140,11 @@ Task<bool> Check::count_all() {
     Lsn before = core_->journal.last_appended();
     inodes_.clear();
     live_.clear();
+    all_counted_ = true;
     for (auto& [id, shard] : core_->shards) {
-        co_await or_return(co_await count_shard(shard.get()));
-    }
-    for (auto& [id, shard] : core_->shards) {
-        co_await or_return(co_await compare_live(shard.get()));
+        auto counted = co_await count_shard(shard.get());
+        if (counted.ok()) counted = co_await compare_live(shard.get());
+        if (!counted.ok() && !unreadable(id, counted)) co_return counted.error();
     }
     bool same = core_->journal.last_appended() == before;
     if (!same) findings.clear();
@@ -215,15 +232,22 @@ void Check::compare_slots() {
 
 // Every live block and all parity; what is bad is repaired on the way.
 Task<Done> Check::read_all(Shard* shard) {
+    std::set<SegmentId> damaged;
     for (const segments::SegmentStatus& status : shard->segments.list()) {
-        auto lost = co_await shard->data.verify(status.id);
-        if (lost.ok() && lost.value() > 0) {
+        auto lost = co_await shard->verify(status.id);
+        bool gone = lost.code() == Code::corrupt || lost.code() == Code::unavailable;
+        if (!lost.ok() && !gone && lost.code() != Code::stale) co_return lost.error();
+        bool some = lost.ok() && lost.value() > 0;
+        if (gone) find(name_of(shard->id(), status.id), "what lies there cannot be told");
+        if (some) {
             find(name_of(shard->id(), status.id),
                  std::to_string(lost.value()) + " blocks are lost");
         }
+        if (gone || some) damaged.insert(status.id);
     }
-    auto verify = [](SegmentId) -> Task<Done> {
-        co_return Done{};
+    // Verified just now. Parity may be the last trace of what is lost.
+    auto verify = [&damaged](SegmentId id) {
+        return expect_whole(!damaged.contains(id));
     };
     std::function<Task<Done>(SegmentId)> done_already = verify;
     co_return co_await shard->segments.scrub(std::move(done_already));
@@ -234,14 +258,17 @@ Task<Done> Check::run(bool full) {
     for (int tries = 0; tries < kTriesMost && !counted; ++tries) {
         counted = co_await or_return(co_await count_all());
     }
-    if (counted) {
+    if (counted && all_counted_) {
         compare_filesystems();
-    } else if (full) {
+    } else if (!counted && full) {
         find("cluster", "counts were not checked: they kept changing");
     }
     compare_slots();
     if (!full) co_return Done{};
-    for (auto& [id, shard] : core_->shards) co_await or_return(co_await read_all(shard.get()));
+    for (auto& [id, shard] : core_->shards) {
+        auto read = co_await read_all(shard.get());
+        if (!read.ok() && !unreadable(id, read)) co_return read;
+    }
     co_return Done{};
 }
 

@@ -126,6 +126,13 @@ Task<Done> Shard::checkpoint() {
     co_return done;
 }
 
+Task<std::uint64_t> Shard::verify(SegmentId segment) {
+    const SegmentRecord* record = segments.find(segment);
+    if (record == nullptr) co_return 0;
+    if (record->stream == StreamKind::index) co_return co_await index.verify(segment);
+    co_return co_await data.verify(segment);
+}
+
 Lsn Shard::first_needed() const {
     Lsn staged = planted(Bug::trim_forgets_staged) ? Lsn{} : data.oldest_staged();
     return earlier(earlier(first_uncovered_, being_covered_), staged);

@@ -54,6 +54,11 @@ public:
     // Writes staged bytes and the index's table out, as far as they are now. One at a time, and
     // not beside compaction or cleaning of the index: hold `maintenance`.
     Task<Done> checkpoint();
+    // Reads all that lives in the segment, file data or the index's pages, past all caches, and
+    // repairs what is bad; how many blocks are lost. Errors: corrupt or unavailable, where what
+    // lies there cannot be told.
+    Task<std::uint64_t> verify(SegmentId segment) override;
+
     // Records from this lsn on are needed to open the shard; 0: none is.
     Lsn first_needed() const;
     // Of the index's runs.

@@ -266,5 +266,31 @@ TEST_F(Space, DrivesThatFailAreRebuiltOntoOthers) {
     EXPECT_EQ(read(file, 0, bytes.size()), bytes);
 }
 
+TEST_F(Space, TheCheckGoesOnPastALostPartOfAnIndexAndNamesWhatIsLost) {
+    for (int i = 0; i < 60; ++i) {
+        FileId file = make_file(root(), "f" + std::to_string(i));
+        ASSERT_EQ(write(file, 0, std::string(200000, static_cast<char>('a' + i % 26))), Code::ok);
+    }
+    bool index_lost = false;
+    bool blocks_lost = false;
+    // Some threes of the seven drives: which of them hold an index is chance.
+    for (std::uint32_t first = 0; first < 9; ++first) {
+        std::uint32_t step = 1 + first / 7;
+        restart();  // Nothing of the index is cached.
+        for (std::uint32_t i = 0; i < 3; ++i)
+            drives.set_gone(DriveId{(first + i * step) % 7}, true);
+        auto found = run(role->check(true));
+        ASSERT_TRUE(found.ok()) << name_of(found.code()) << " " << found.error().what;
+        for (const Finding& finding : found.value()) {
+            index_lost = index_lost || finding.what == "a part of its index is lost";
+            blocks_lost = blocks_lost || finding.what.ends_with(" blocks are lost");
+        }
+        for (std::uint32_t i = 0; i < 7; ++i) drives.set_gone(DriveId{i}, false);
+        wait(10 * kSecond);
+    }
+    EXPECT_TRUE(index_lost);
+    EXPECT_TRUE(blocks_lost);
+}
+
 }  // namespace
 }  // namespace weft::compute
