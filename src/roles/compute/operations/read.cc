@@ -39,6 +39,7 @@ Task<ReadReply> read_file(Core* core, Caller caller, FileId file, std::uint64_t 
     auto lock =
         std::make_optional(co_await or_return(co_await core->locks.shared(key, caller.deadline)));
     std::uint64_t size = inode->record.size;
+    std::uint64_t version = inode->record.version;
     ReadReply reply;
     if (offset < size) reply.count = std::min<std::uint64_t>(into.size(), size - offset);
     if (reply.count > 0) {
@@ -47,6 +48,8 @@ Task<ReadReply> read_file(Core* core, Caller caller, FileId file, std::uint64_t 
         core->note_access(*inode);
     }
     Node node = core->look(caller.session, inode);
+    // Writes go on beside reads: one that ended meanwhile had nobody to recall these bytes from.
+    if (inode->record.version != version) node.lease = LeaseMode::none;
     Lsn seen = inode->changed;
     lock.reset();
     reply.node =

@@ -31,6 +31,35 @@ TEST_F(Sharing, AChangeIsToldToWhoeverMayCacheIt) {
     EXPECT_TRUE(holder.recalls.empty());
 }
 
+Task<Done> read_into(ComputeRole* role, Caller caller, FileId file, Bytes into,
+                     std::optional<LeaseMode>* lease) {
+    auto reply = co_await or_return(co_await role->read(caller, file, 0, into));
+    lease->emplace(reply.node.lease);
+    co_return Done{};
+}
+
+// The write finds no lease to recall, and the read comes back with what was there before it.
+TEST_F(Sharing, WhatWasReadBesideAWriteIsNotCached) {
+    FileId file = make_file(root(), "a");
+    std::string large(512 * kKiB, 'o');
+    ASSERT_EQ(write(file, 0, large), Code::ok);
+    std::string found(16, '?');
+    std::optional<LeaseMode> lease;
+    drives.set_latency(20 * kMillisecond);
+    Gate gate(reactor);
+    gate.spawn(read_into(role.get(), other, file,
+                         std::as_writable_bytes(std::span(found.data(), found.size())), &lease));
+    wait(kMillisecond);
+    ASSERT_FALSE(lease.has_value());
+    drives.set_latency(kMicrosecond);
+    ASSERT_EQ(write(file, 0, "new"), Code::ok);
+    ASSERT_FALSE(lease.has_value());
+    ASSERT_TRUE(run(gate.close()).ok());
+    EXPECT_EQ(found, std::string(16, 'o'));
+    EXPECT_EQ(lease, LeaseMode::none);
+    EXPECT_EQ(read(file, 0, 3), "new");
+}
+
 TEST_F(Sharing, ANewEntryIsToldByName) {
     ASSERT_TRUE(run(role->getattr(other, root())).ok());
     make_file(root(), "a");
