@@ -120,7 +120,8 @@ protected:
         return (blocks_written() - before) / writes;
     }
     double blocks_written() {
-        for (const auto& [name, value] : run(role->report()).value().counters) {
+        const ComputeReport report = run(role->report()).value();
+        for (const auto& [name, value] : report.counters) {
             if (name == "segments.blocks_written") return static_cast<double>(value);
         }
         return 0;
