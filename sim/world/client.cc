@@ -44,7 +44,10 @@ int Client::times() {
 
 template <class T>
 Task<T> Client::agree(std::vector<Task<T>> calls) {
-    if (calls.size() == 1) co_return co_await calls.front();
+    if (calls.size() == 1) {
+        Task<T> only = std::move(calls.front());  // g++ 12 would copy what is awaited in place.
+        co_return co_await only;
+    }
     std::vector<Result<T>> results;
     if (chance_.one_in(2)) {
         results = co_await join(calls);
