@@ -30,12 +30,14 @@ struct World::Actor {
         : number(with_number),
           name("client" + std::to_string(with_number)),
           mix(with_mix),
-          stream(seed, 1000 + with_number) {}
+          stream(seed, 1000 + with_number),
+          habits(seed, 2000 + with_number) {}
 
     std::uint32_t number;
     std::string name;
     Mix mix;
-    Stream stream;
+    Stream stream;  // Of what it does.
+    Stream habits;  // Of how it sends it: a stream of its own, for cut operations send nothing.
     History history;
     SessionId session;
     FileId home;
