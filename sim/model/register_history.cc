@@ -31,11 +31,11 @@ std::string overlap(const Zone& a, const Zone& b) {
 
 void RegisterHistory::reset(std::uint64_t first) {
     reads_.clear();
-    writes_.assign(1, {first, 0, 0});
+    writes_.assign(1, {first, 0, 0, 0});
 }
 
 std::size_t RegisterHistory::begin_write(std::uint64_t value, Moment begin) {
-    writes_.push_back({value, begin, kNever});
+    writes_.push_back({value, begin, kNever, kNever});
     return writes_.size() - 1;
 }
 
@@ -46,7 +46,7 @@ void RegisterHistory::read(std::uint64_t value, Moment begin, Moment end) {
 void RegisterHistory::lose(Moment synced) {
     std::erase_if(reads_, [synced](const Read& read) { return read.end > synced; });
     for (Write& write : writes_) {
-        if (write.end > synced) write.end = kNever;
+        if (write.end > synced || write.sent > synced) write.end = kNever;
     }
 }
 

@@ -25,9 +25,16 @@ public:
     void reset(std::uint64_t first);
     // Gives the number to end the write by. One that is never ended may have happened or not.
     std::size_t begin_write(std::uint64_t value, Moment begin);
-    void end_write(std::size_t number, Moment end) { writes_[number].end = end; }
+    void end_write(std::size_t number, Moment end) {
+        writes_[number].end = end;
+        writes_[number].sent = end;
+    }
+    // The same of one that its writer keeps for itself: only a sync that begins after it was sent
+    // (kNever: it was not yet) makes it durable.
+    void end_buffered_write(std::size_t number, Moment end) { writes_[number].end = end; }
+    void send_buffered_write(std::size_t number, Moment sent) { writes_[number].sent = sent; }
     void read(std::uint64_t value, Moment begin, Moment end);
-    // Power is lost: what ended later than `synced` may not have happened.
+    // Power is lost: what ended, or was sent, later than `synced` may not have happened.
     void lose(Moment synced);
 
     // Empty if linearizable.
@@ -38,6 +45,7 @@ private:
         std::uint64_t value = 0;
         Moment begin = 0;
         Moment end = kNever;
+        Moment sent = kNever;
     };
     struct Read {
         std::uint64_t value = 0;

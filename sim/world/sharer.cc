@@ -175,7 +175,7 @@ Task<Done> Sharer::write(Register* at) {
         cached_.erase(at);
         buffered_.value = value;
         buffered_.unsent.push_back(number);
-        at->history.end_write(number, commons_.tick());
+        at->history.end_buffered_write(number, commons_.tick());
         co_await sleep(commons_.reactor_, kMicrosecond);
         co_return Done{};
     }
@@ -269,7 +269,11 @@ Task<Done> Sharer::flush() {
     Result<Done> sent = Done{};
     if (buffered_.value.has_value()) sent = co_await send(at, *buffered_.value);
     if (buffered_.at != at) co_return sent;  // The session has ended.
-    if (sent.ok()) buffered_.unsent.clear();
+    if (sent.ok()) {
+        RegisterHistory::Moment now = commons_.tick();
+        for (std::size_t number : buffered_.unsent) at->history.send_buffered_write(number, now);
+        buffered_.unsent.clear();
+    }
     left_handles_.push_back(buffered_.handle);
     if (sent.ok()) buffered_ = Buffered();
     co_return sent;
