@@ -325,9 +325,10 @@ Code ModelFilesystem::change_xattr(const Operation& operation) {
     Inode& inode = inodes_[number.value()];
     auto& xattrs = inode.xattrs;
     if (operation.kind == Kind::remove_xattr) {
-        return xattrs.erase(operation.text) == 0 ? Code::no_attribute : Code::ok;
+        if (xattrs.erase(operation.text) == 0) return Code::no_attribute;
+    } else {
+        xattrs[operation.text] = std::to_string(operation.seed);
     }
-    xattrs[operation.text] = std::to_string(operation.seed);
     inode.changed = changes_;
     return Code::ok;
 }
