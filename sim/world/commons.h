@@ -64,11 +64,6 @@ public:
 private:
     friend class Sharer;
 
-    // Caches nothing.
-    class NoSharer : public LeaseHolder {
-    public:
-        Task<Done> recall(Recall) override { co_return Done{}; }
-    };
     Task<Done> make(SessionId session);
     Task<Done> make_register(Caller caller, Register* made);
     Task<Done> count_inodes(Caller caller);

@@ -18,7 +18,7 @@ enum class Event {
     lose_drives,     // Up to m drives vanish for good, in the midst of work, and are replaced.
     crash_degraded,  // The process ends, and up to m drives do not come back.
     outage,          // Up to m drives are away for a while.
-    rot,             // Bits flip and blocks become unreadable on one drive; then m others vanish.
+    rot,             // Bits flip on one drive and are repaired; then up to m others vanish.
     take_over,       // Another process takes over while the old one still runs.
 };
 inline constexpr std::size_t kEvents = 8;
