@@ -2,7 +2,8 @@
 """Runs the simulator many times.
 
 simulate.py SIMULATOR                        the scenarios, then seeds 1 to 200
-simulate.py SIMULATOR --hours H [--first N]  one seed after another on all cores; says what it met
+simulate.py SIMULATOR --hours H [--first N]  one seed after another on all cores, from the clock's
+                                             seconds or from N; says what it met
 simulate.py SIMULATOR --seed N --shrink      the smallest run of the seed that fails the same way
 simulate.py SIMULATOR ARGUMENT ...           as the simulator has them
 """
@@ -19,18 +20,21 @@ SCENARIOS = pathlib.Path(__file__).resolve().parent / "scenarios"
 SEEDS = range(1, 201)
 SEEDS_TOGETHER = 10
 SECONDS_MOST = 300  # For one seed: then it does not end, which is a failure too.
+USAGE = 2           # What the simulator ends with if it does not run at all.
 KINDS = 24          # Of operations, in sim/model/operation.h.
 CLIENTS, ROUNDS = 3, 8
 
 
-def run(simulator: str, *arguments: str) -> tuple[str, str]:
+def run(simulator: str, *arguments: str, seeds: int = 1) -> tuple[str, str]:
     """What was wrong (the oracle; empty if nothing), and what it printed."""
     try:
         ended = subprocess.run([simulator, *arguments], capture_output=True, text=True,
-                               timeout=SECONDS_MOST * SEEDS_TOGETHER)
+                               timeout=SECONDS_MOST * seeds)
     except subprocess.TimeoutExpired:
         return "liveness", "does not end"
     text = ended.stdout + ended.stderr
+    if ended.returncode == USAGE:
+        sys.exit(text.rstrip())
     if failed := re.search(r"^FAILED: \[(.*?)\]", text, re.MULTILINE):
         return failed[1], text
     return ("" if ended.returncode == 0 else "own check"), text
@@ -48,7 +52,8 @@ def usual(simulator: str) -> int:
                                       str(min(SEEDS_TOGETHER, SEEDS.stop - first))])
              for first in SEEDS[::SEEDS_TOGETHER]]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        ended = list(pool.map(lambda job: run(simulator, *job[1], "--tally"), jobs))
+        ended = list(pool.map(lambda job: run(simulator, *job[1], "--tally",
+                                               seeds=SEEDS_TOGETHER), jobs))
     failed, met = 0, collections.Counter()
     for (name, _), (oracle, text) in zip(jobs, ended):
         met.update(tally(text))
@@ -80,6 +85,7 @@ def rate(met: collections.Counter, seconds: float) -> str:
 
 def swarm(simulator: str, hours: float, first: int) -> int:
     begun = time.monotonic()
+    print(f"seeds from {first}", flush=True)
     met, failures, seeds = collections.Counter(), collections.Counter(), 0
 
     def one(seed: int) -> tuple[int, str, str]:
@@ -148,7 +154,8 @@ def main(simulator: str, arguments: list[str]) -> int:
     if not arguments:
         return usual(simulator)
     if "--hours" in options:
-        return swarm(simulator, float(options["--hours"]), int(options.get("--first", "1000")))
+        first = int(options.get("--first", time.time()))
+        return swarm(simulator, float(options["--hours"]), first)
     if "--shrink" in options:
         bug = ["--bug", options["--bug"]] if "--bug" in options else []
         return shrink(simulator, options["--seed"], *bug)
