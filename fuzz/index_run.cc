@@ -2,7 +2,9 @@
 #include "engines/index/manifest.h"
 #include "engines/index/page.h"
 #include "input.h"
+#include "platform/base/bytes.h"
 #include "platform/base/check.h"
+#include "platform/isal/crc32c.h"
 
 #include <algorithm>
 #include <string>
@@ -29,6 +31,14 @@ void use_page(const weft::index::PageView& page, PageKind kind, std::string_view
     if (kind == PageKind::fences && page.count() > 0) CHECK(page.child_of(key) < page.count());
 }
 
+// With its right checksum: no mutation would come upon that, and all behind it would go untried.
+std::string seal(std::string_view body) {
+    std::string sealed(body);
+    weft::ByteWriter writer(sealed);
+    writer.number(weft::crc32c(weft::bytes_of(body)));
+    return sealed;
+}
+
 }  // namespace
 
 // The first byte chooses the decoder, the second is the length of a key to search.
@@ -38,8 +48,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     auto key = text.substr(0, data[1]);
     switch (data[0] % 5) {
         case 0: {
-            auto manifest = weft::index::decode_manifest(text);
-            if (manifest.ok()) CHECK(weft::index::encode(manifest.value()) == text);
+            auto sealed = seal(text);
+            auto manifest = weft::index::decode_manifest(sealed);
+            if (manifest.ok()) CHECK(weft::index::encode(manifest.value()) == sealed);
+            (void)weft::index::decode_manifest(text);
             break;
         }
         case 1: {
