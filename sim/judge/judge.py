@@ -1,88 +1,154 @@
 #!/usr/bin/env python3
 """Judges the simulator: does it find each planted bug, and after how many seeds?
 
-judge.py SIMULATOR [--bound SEEDS] [--write FILE] [BUG ...]
+judge.py SIMULATOR [--bound SEEDS] [--write FILE] [--record FILE] [BUG ...]
 
-Runs seeds 1, 2, ... with one bug after another planted until one fails. With --write the
-table goes to FILE. Ends with 1 if a bug is not found within the bound.
+Runs seeds 1, 2, ... with no bug, of which none may fail, then with one bug after another until a
+seed fails. What was found goes to the record at once, and what is there is not run again as long
+as the simulator is the same. With --write the table goes to FILE. Ends with 1 if a seed fails
+without a bug, or if a bug is not found within the bound.
 """
 import argparse
 import concurrent.futures
+import hashlib
+import json
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
-import time
+import threading
 
 BOUND = 300
-SEED_SECONDS = 120  # A seed that runs longer does not end: that is found as well.
+NO_BUG = "none"
+# How long the simulator may be silent: the clock tells nothing about a bug, so such a seed is
+# passed over and found nothing.
+SEED_SECONDS = 120
 HEAD = """# Planted bugs
 
 Made by `./dev sim --judge`; do not edit. Each bug is a mistake of the kind that we make, planted
 in a build of its own (`src/platform/base/planted.h`). The simulator has to find it within {bound}
-seeds, from seed 1 on. "Found by" is the oracle that spoke first (`docs/simulation.md`).
+seeds, from seed 1 on; without a bug all {bound} pass. "Found by" is the oracle that spoke first
+(`docs/simulation.md`).
 
-{found} of {all} are found.
+{found} of {all} are found{median}.
 
 | Bug | What is wrong | Seeds | Found by |
 |---|---|---|---|
 """
 
 
-def judge(simulator: str, bug: str, bound: int) -> tuple[int | None, str, str]:
-    """The seed that found it, the oracle, and what it said."""
-    command = [simulator, "--bug", bug, "--first", "1", "--seeds", str(bound)]
+def run_seeds(command: list[str]) -> tuple[int, list[str], int | None]:
+    """The last seed begun, what was printed, and the exit status; None if that seed did not end."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    seed, lines, begun = 0, [], time.monotonic()
-    os.set_blocking(process.stdout.fileno(), False)
-    while True:
-        line = process.stdout.readline()
-        if line:
-            lines.append(line.rstrip())
-            if number := re.fullmatch(r"seed (\d+)", lines[-1]):
-                seed, begun = int(number[1]), time.monotonic()
-        elif process.poll() is not None:
-            lines += process.stdout.read().splitlines()
+    seed, lines, silent = 0, [], False
+
+    def stop():
+        nonlocal silent
+        silent = True
+        process.kill()
+
+    alarm = threading.Timer(SEED_SECONDS, stop)
+    alarm.start()
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if number := re.fullmatch(r"seed (\d+)", lines[-1]):
+            seed = int(number[1])
+            alarm.cancel()
+            alarm = threading.Timer(SEED_SECONDS, stop)
+            alarm.start()
+    status = process.wait()
+    alarm.cancel()
+    return seed, lines, None if silent else status
+
+
+def judge(simulator: str, bug: str, bound: int) -> dict:
+    """The seed that found it (None: none did), the oracle, and what it said."""
+    first, unended = 1, 0
+    while first <= bound:
+        command = [simulator, "--first", str(first), "--seeds", str(bound + 1 - first)]
+        seed, lines, status = run_seeds(command + ([] if bug == NO_BUG else ["--bug", bug]))
+        if status == 2:
+            sys.exit("\n".join(lines))
+        if status == 0:
             break
-        elif time.monotonic() - begun > SEED_SECONDS:
-            process.kill()
-            process.wait()
-            return seed, "liveness", "the seed does not end"
-        else:
-            time.sleep(0.05)
-    failed = next((re.match(r"FAILED: \[(.*?)\] (.*)", line) for line in lines
-                   if line.startswith("FAILED")), None)
-    if failed:
-        return seed, failed[1], failed[2]
-    if process.returncode != 0:
-        return seed, "own check", next((line for line in lines if "check failed" in line), lines[-1])
-    return None, "", ""
+        if status is None:
+            first, unended = seed + 1, unended + 1
+            continue
+        spoken = next((line for line in lines if line.startswith("FAILED")), "")
+        if failed := re.match(r"FAILED: \[(.*?)\] (.*)", spoken):
+            return {"seed": seed, "oracle": failed[1], "said": failed[2]}
+        said = next((line for line in lines if "check failed" in line), lines[-1])
+        return {"seed": seed, "oracle": "own check", "said": said}
+    return {"seed": None, "oracle": "", "said": f"{unended} seeds did not end" if unended else ""}
+
+
+class Record:
+    """What this very simulator has been judged by before, a line for each bug."""
+
+    def __init__(self, path: pathlib.Path, simulator: str, bound: int):
+        content = pathlib.Path(simulator).read_bytes()
+        self.key = hashlib.sha256(content).hexdigest()[:16] + f" {bound}"
+        self.path, self.known = path, {}
+        lines = path.read_text().splitlines() if path.exists() else []
+        for each in map(json.loads, lines):
+            if each["key"] == self.key:
+                self.known[each["bug"]] = each
+
+    def add(self, bug: str, judged: dict):
+        self.known[bug] = judged
+        with self.path.open("a") as file:
+            file.write(json.dumps({"key": self.key, "bug": bug, **judged}) + "\n")
+
+
+def judge_all(asked, names: list[str], record: Record):
+    def one(bug: str) -> tuple[str, dict]:
+        return bug, record.known.get(bug) or judge(asked.simulator, bug, asked.bound)
+
+    with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
+        for task in concurrent.futures.as_completed([pool.submit(one, name) for name in names]):
+            bug, judged = task.result()
+            if bug not in record.known:
+                record.add(bug, judged)
+            print(f"{bug:34} {judged['seed'] or 'not found':>9}  {judged['oracle']:16} "
+                  f"{judged['said'][:120]}", flush=True)
+
+
+def table(asked, names: list[str], meaning: dict[str, str], record: Record) -> str:
+    seeds = [record.known[name]["seed"] for name in names]
+    found = [seed for seed in seeds if seed]
+    median = f", half of them within {statistics.median_high(found)} seeds" if found else ""
+    head = HEAD.format(bound=asked.bound, found=len(found), all=len(names), median=median)
+    rows = [f"| {name} | {meaning[name]} | {record.known[name]['seed'] or 'not found'} | "
+            f"{record.known[name]['oracle']} |" for name in names]
+    return head + "\n".join(rows) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("simulator")
     parser.add_argument("--bound", type=int, default=BOUND)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--write", type=pathlib.Path)
+    parser.add_argument("--record", type=pathlib.Path)
     parser.add_argument("bugs", nargs="*")
     asked = parser.parse_args()
     listed = subprocess.run([asked.simulator, "--bugs"], capture_output=True, text=True, check=True)
     meaning = dict(line.split("\t") for line in listed.stdout.splitlines())
     names = asked.bugs or list(meaning)
-    rows, missed = [], []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        tasks = {name: pool.submit(judge, asked.simulator, name, asked.bound) for name in names}
-        for name, task in tasks.items():
-            seed, oracle, said = task.result()
-            if seed is None:
-                missed.append(name)
-            print(f"{name:34} {seed or 'not found':>9}  {oracle:16} {said[:120]}", flush=True)
-            rows.append(f"| {name} | {meaning[name]} | {seed or 'not found'} | {oracle} |")
-    print(f"{len(names) - len(missed)} of {len(names)} planted bugs found")
+    beside = pathlib.Path(asked.simulator).parent / "judged.jsonl"
+    record = Record(asked.record or beside, asked.simulator, asked.bound)
+    judge_all(asked, [NO_BUG], record)
+    healthy = record.known[NO_BUG]
+    if healthy["seed"] or healthy["said"]:
+        print("without a bug a seed fails already: that is to be mended first")
+        return 1
+    judge_all(asked, names, record)
+    missed = [name for name in names if not record.known[name]["seed"]]
+    print(f"{len(names) - len(missed)} of {len(names)} planted bugs found; not: {missed}")
     if asked.write:
-        head = HEAD.format(bound=asked.bound, found=len(names) - len(missed), all=len(names))
-        asked.write.write_text(head + "\n".join(rows) + "\n")
+        asked.write.write_text(table(asked, names, meaning, record))
     return 1 if missed else 0
 
 
