@@ -367,6 +367,8 @@ def test_restarts_under_mounts(world):
         lines = (pair.b / "log").read_text().splitlines()
         for name in "ab":
             mine = [int(line.split()[1]) for line in lines if line.startswith(name + " ")]
+            written = int((pair.b / f"written-{name}").read_text())
+            expect(len(mine) == written >= steps, f"{len(mine)} lines of {name}, {written} written")
             expect(mine == list(range(len(mine))), f"lines of {name}: lost, or there twice: "
                    f"{[n for i, n in enumerate(mine) if n != i][:5]} of {len(mine)}")
         world.note(f"{kills} kills, {len(lines)} appends")
@@ -407,6 +409,7 @@ def log_writer(top, name: str, steps: int):
             os.write(file, f"{name} {number}\n".encode())
             number += 1
         os.close(file)
+        (top / f"written-{name}").write_text(str(number))
     return work
 
 
