@@ -101,6 +101,7 @@ Task<Done> MemoryDrives::write(SegmentSlot slot, Fence fence, std::uint32_t bloc
 
 Task<Done> MemoryDrives::read(SegmentSlot slot, std::uint32_t block, Bytes into) {
     CHECK(into.size() % kBlockBytes == 0 && block + into.size() / kBlockBytes <= slot_blocks_);
+    ++reads_;
     co_await sleep(reactor_, latency_);
     Drive* at = serving(slot.drive);
     if (at == nullptr) co_return kGone;

@@ -37,6 +37,7 @@ public:
     // The n-th write from now (0: the next) on any drive ends with io_failed, once.
     void fail_write_after(std::uint64_t n) { fail_write_after_ = static_cast<std::int64_t>(n); }
     void set_latency(Nanos latency) { latency_ = latency; }
+    std::uint64_t reads() const { return reads_; }  // That have begun.
     std::uint64_t writes() const { return writes_; }
     std::uint64_t flushes() const { return flushes_; }
     std::uint32_t free_slots(DriveId drive) const;
@@ -67,6 +68,7 @@ private:
     std::map<DriveId, Drive> drives_;
     Nanos latency_ = 50 * kMicrosecond;
     std::int64_t fail_write_after_ = -1;
+    std::uint64_t reads_ = 0;
     std::uint64_t writes_ = 0;
     std::uint64_t flushes_ = 0;
 };

@@ -417,8 +417,7 @@ def locker(path):
     """Holds a lock across restarts: nobody else changes what it has read under it."""
 
     def work():
-        while not path.exists():
-            time.sleep(0.01)
+        poll("the file to lock is there", path.exists)
         file = os.open(path, os.O_RDWR)
         while not (path.parent / "enough").exists():
             fcntl.flock(file, fcntl.LOCK_EX)
