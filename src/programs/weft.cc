@@ -15,8 +15,9 @@ constexpr Nanos kConnectMost = 2 * kSecond;
 // A mount may have so many invalidations of its kernel's caches under way (frontend: 256).
 constexpr unsigned kNoticesMost = 320;
 
-std::unique_ptr<Machine> machine_for(MachineSettings settings, bool force_epoll) {
-    if (force_epoll) settings.kind = MachineKind::epoll;
+std::unique_ptr<Machine> machine_for(MachineSettings settings, control::MachineOptions options) {
+    if (options.force_epoll) settings.kind = MachineKind::epoll;
+    settings.stay_awake = !options.power_saving;
     auto machine = make_machine(settings);
     if (machine.ok()) return std::move(machine).value();
     std::fprintf(stderr, "weft: no reactor can be had: %s\n",
@@ -32,7 +33,7 @@ int exit_code(Result<Done> ended) {
 }
 
 int serve(control::ServeSettings from) {
-    auto machine = machine_for(MachineSettings(), from.force_epoll);
+    auto machine = machine_for(MachineSettings(), from.machine);
     if (machine == nullptr) return control::kExitFailed;
     embedded::EmbeddedSettings settings;
     settings.folder = from.folder;
@@ -49,7 +50,7 @@ int serve(control::ServeSettings from) {
 int mount(control::MountSettings from) {
     MachineSettings machine_settings;
     machine_settings.async_writes_max = kNoticesMost;
-    auto machine = machine_for(machine_settings, from.force_epoll);
+    auto machine = machine_for(machine_settings, from.machine);
     if (machine == nullptr) return control::kExitFailed;
     client::ClientSettings settings;
     settings.address = from.address;

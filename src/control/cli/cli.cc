@@ -206,7 +206,7 @@ private:
         mount->add_option("--at", at_, "HOST:PORT of a cluster started with --listen")->needs(name);
         mount->add_flag("--in-process", flag_,
                         "Let the cluster's own process serve it, and mount it at each start");
-        mount->add_flag("--no-io-uring", serve_.force_epoll, "Use epoll and threads instead");
+        add_machine_options(mount, &serve_.machine);
         mount->footer(
             "A mount is a process of its own. It outlives restarts of the cluster: programs wait\n"
             "up to two minutes, their open files and locks stay. An ordinary user mounts through\n"
@@ -228,7 +228,7 @@ private:
         MountSettings settings;
         settings.filesystem = name_;
         settings.path = path;
-        settings.force_epoll = serve_.force_epoll;
+        settings.machine = serve_.machine;
         return mount_apart(session_, at_, std::move(settings));
     }
 
@@ -239,7 +239,14 @@ private:
         client->add_option("--filesystem", mount_.filesystem, "Its name")->required();
         client->add_option("--path", mount_.path, "Where to mount it")->required();
         client->add_option("--state", mount_.state_path, "A file to tell how it fares")->required();
-        client->add_flag("--no-io-uring", mount_.force_epoll, "Use epoll and threads instead");
+        add_machine_options(client, &mount_.machine);
+    }
+
+    void add_machine_options(CLI::App* to, MachineOptions* options) {
+        to->add_flag("--no-io-uring", options->force_epoll, "Use epoll and threads instead");
+        to->add_flag("--power-saving", options->power_saving,
+                     "Let processors sleep between requests; on a virtual machine root's mounts\n"
+                     "keep them awake while busy, which makes small requests several times faster");
     }
 
     void add_serve_options(CLI::App* to, const std::string& mount) {
@@ -261,7 +268,7 @@ private:
         to->add_option("--listen", serve_.listen,
                        "HOST:PORT for mounts on other machines; without any protection, so for\n"
                        "trusted networks only: whoever reaches it may do everything");
-        to->add_flag("--no-io-uring", serve_.force_epoll, "Use epoll and threads instead");
+        add_machine_options(to, &serve_.machine);
     }
 
     void add_demo_commands() {
@@ -318,6 +325,13 @@ private:
 };
 
 }  // namespace
+
+std::vector<std::string> MachineOptions::words() const {
+    std::vector<std::string> words;
+    if (force_epoll) words.emplace_back("--no-io-uring");
+    if (power_saving) words.emplace_back("--power-saving");
+    return words;
+}
 
 int run(int argc, const char* const* argv, const Host& host) {
     return Commands(host).run(argc, argv);

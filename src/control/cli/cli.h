@@ -4,8 +4,18 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace weft::control {
+
+// Of the reactor of a process.
+struct MachineOptions {
+    bool force_epoll = false;   // Do without io_uring.
+    bool power_saving = false;  // Let processors sleep between requests.
+
+    // The same as words of a command line.
+    std::vector<std::string> words() const;
+};
 
 // What a process file (FOLDER/process.json) and the serve command say of an embedded cluster.
 struct ServeSettings {
@@ -15,9 +25,9 @@ struct ServeSettings {
     std::uint64_t drive_bytes = 0;  // 0: chosen from the room there is.
     std::uint32_t data_width = 4;
     std::uint32_t parity_width = 2;
-    std::string listen;        // "HOST:PORT" for mounts on other machines; empty: none.
-    std::string mount_path;    // Where the first filesystem is mounted; empty: nowhere.
-    bool force_epoll = false;  // Do without io_uring.
+    std::string listen;      // "HOST:PORT" for mounts on other machines; empty: none.
+    std::string mount_path;  // Where the first filesystem is mounted; empty: nowhere.
+    MachineOptions machine;
 };
 
 // A mount in a process of its own.
@@ -26,7 +36,7 @@ struct MountSettings {
     std::string filesystem;
     std::string path;
     std::string state_path;  // Where the process tells how it fares.
-    bool force_epoll = false;
+    MachineOptions machine;
 };
 
 // What the command line needs of the program around it.

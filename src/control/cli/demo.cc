@@ -55,7 +55,7 @@ std::vector<std::string> serve_command(const ServeSettings& settings) {
         command.push_back("--listen");
         command.push_back(settings.listen);
     }
-    if (settings.force_epoll) command.push_back("--no-io-uring");
+    for (const std::string& word : settings.machine.words()) command.push_back(word);
     return command;
 }
 

@@ -177,7 +177,7 @@ int mount_apart(const Session& session, const std::string& at, MountSettings set
                                         settings.state_path,
                                         "--filesystem",
                                         settings.filesystem};
-    if (settings.force_epoll) command.emplace_back("--no-io-uring");
+    for (const std::string& word : settings.machine.words()) command.push_back(word);
     auto started = process::start_detached(std::move(command), log);
     if (!started.ok()) {
         std::cerr << "weft: cannot start the mount's process\n";

@@ -70,6 +70,37 @@ TEST_P(DiskTest, WritesOfEverySizeSeeEachOther) {
     }
 }
 
+// A commit goes to several drives: it must not wait for a thread of the kernel at each.
+TEST_P(DiskTest, SmallWritesEndAtOnce) {
+    auto disk = make_disk(1 * kMiB);
+    Buffer small = filled(kBlockBytes, 's');
+    // Unless one was so slow that the next goes to the ring.
+    bool at_once = false;
+    for (int attempt = 0; attempt < 100 && !at_once; ++attempt) {
+        Task<Done> write = disk->write(0, small.bytes());
+        write.start(std::noop_coroutine());
+        at_once = write.ended();
+        auto pause = [&]() -> Task<Done> {
+            co_await sleep(machine(), 20 * kMillisecond);
+            co_return Done{};
+        };
+        while (!write.ended()) ASSERT_TRUE(machine().run(pause()).ok());
+    }
+    EXPECT_TRUE(at_once);
+}
+
+TEST(InPlaceWritesTest, AfterAStallTheyAreAvoidedForAWhile) {
+    InPlaceWrites writes;
+    EXPECT_TRUE(writes.allowed(0));
+    writes.took(0, InPlaceWrites::kStall - 1);
+    EXPECT_TRUE(writes.allowed(InPlaceWrites::kStall - 1));
+    Nanos ended = 2 * InPlaceWrites::kStall;
+    writes.took(InPlaceWrites::kStall, ended);
+    EXPECT_FALSE(writes.allowed(ended));
+    EXPECT_FALSE(writes.allowed(ended + InPlaceWrites::kAvoided - 1));
+    EXPECT_TRUE(writes.allowed(ended + InPlaceWrites::kAvoided));
+}
+
 TEST_P(DiskTest, AWrittenFileHasAllItsSpace) {
     auto disk = make_disk(3 * kMiB + 4 * kKiB, Preallocation::written);
     EXPECT_EQ(disk->size_bytes(), 3 * kMiB + 4 * kKiB);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include <unistd.h>
+
 namespace weft {
 namespace {
 
@@ -61,10 +63,18 @@ bool FileDisk::holds(std::uint64_t offset, std::uint64_t length) const {
     return length <= size_bytes_ && offset <= size_bytes_ - length;
 }
 
-int FileDisk::target_of(std::uint64_t length) const {
+bool FileDisk::goes_to_cache(std::uint64_t length) const {
     bool flushing = flushed_at_ && machine_.now() - *flushed_at_ < kFlushExpected;
-    bool cache = cached_ && length <= kCachedWriteMost && !flushing;
-    return cache ? cached_.get() : file_.get();
+    return cached_ && length <= kCachedWriteMost && !flushing;
+}
+
+std::size_t FileDisk::write_in_place(std::uint64_t offset, ConstBytes from) {
+    Nanos began = machine_.now();
+    if (!in_place_.allowed(began)) return 0;
+    ssize_t written = ::pwrite(cached_.get(), from.data(), from.size(), static_cast<off_t>(offset));
+    in_place_.took(began, machine_.now());
+    // An error will come again, to who handles it.
+    return written < 0 ? 0 : static_cast<std::size_t>(written);
 }
 
 Task<Done> FileDisk::read(std::uint64_t offset, Bytes into) {
@@ -78,8 +88,10 @@ Task<Done> FileDisk::write(std::uint64_t offset, ConstBytes from) {
     CHECK(offset % kBlockBytes == 0 && from.size() % kBlockBytes == 0);
     CHECK(block_aligned(from.data()));
     if (!holds(offset, from.size())) return refuse("disk.write");
-    return transfer(&machine_, FileOperation::Kind::write, target_of(from.size()), offset,
-                    writable(from), "disk.write");
+    bool cache = goes_to_cache(from.size());
+    std::size_t written = cache ? write_in_place(offset, from) : 0;
+    return transfer(&machine_, FileOperation::Kind::write, cache ? cached_.get() : file_.get(),
+                    offset + written, writable(from.subspan(written)), "disk.write");
 }
 
 Task<Done> FileDisk::flush() {

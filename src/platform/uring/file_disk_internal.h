@@ -9,6 +9,24 @@
 
 namespace weft {
 
+// Whether a write into the page cache is a plain call on the reactor's thread. That takes 3 us; as
+// an operation of the ring, most filesystems hand it to a thread of the kernel's: some 30 us.
+// But the call can also wait: for the filesystem's journal, or because the kernel makes who writes
+// wait while much is unwritten. After such a wait, writes go to the ring for a while.
+class InPlaceWrites {
+public:
+    static constexpr Nanos kStall = 2 * kMillisecond;
+    static constexpr Nanos kAvoided = 1 * kSecond;
+
+    bool allowed(Nanos now) const { return now >= avoided_until_; }
+    void took(Nanos began, Nanos ended) {
+        if (ended - began >= kStall) avoided_until_ = ended + kAvoided;
+    }
+
+private:
+    Nanos avoided_until_ = 0;
+};
+
 // A block device or a file. One operation of the kernel at a time a task, continued where it
 // came up short.
 //
@@ -40,8 +58,10 @@ public:
 
 private:
     bool holds(std::uint64_t offset, std::uint64_t length) const;
-    // The descriptor for a write of so many bytes.
-    int target_of(std::uint64_t length) const;
+    // Whether a write of so many bytes goes through the page cache.
+    bool goes_to_cache(std::uint64_t length) const;
+    // How many of the bytes are in the page cache then; 0 if it may block, or fails.
+    std::size_t write_in_place(std::uint64_t offset, ConstBytes from);
 
     MachineBase& machine_;
     Descriptor file_;
@@ -49,6 +69,7 @@ private:
     std::uint64_t size_bytes_;
     bool power_safe_;
     std::optional<Nanos> flushed_at_;
+    InPlaceWrites in_place_;
 };
 
 // co_await gives the operation's result. Must end before it is destroyed: the kernel, or a

@@ -29,6 +29,12 @@ struct MachineSettings {
     // the kernel's, or ours under epoll) for as long as its descriptor blocks. Choose more than
     // can block at once on what a later one must bring about. From 1 to 1024.
     unsigned async_writes_max = 64;
+    // How long to look for work before sleeping, while work comes soon after work and nothing else
+    // wants the processor (io_uring only). 0: never.
+    Nanos busy_poll = 100 * kMicrosecond;
+    // Keep idle processors from sleeping while this one is busy, where that makes waking them much
+    // faster: on a virtual machine, for root.
+    bool stay_awake = false;
     // Calls of inject() not yet run. At least 1.
     std::size_t injected_max = 65536;
 };

@@ -57,6 +57,7 @@ MachineBase::MachineBase(const MachineSettings& settings)
     : settings_(settings),
       thread_(std::this_thread::get_id()),
       random_(random_seed()),
+      shallow_idle_(settings.stay_awake ? ShallowIdle::usual_path() : ""),
       disks_{.inflight_max = settings.inflight_max, .waiting = {}},
       appends_{.inflight_max = settings.async_writes_max, .waiting = {}} {
     CHECK(settings.inflight_max >= 1 && settings.inflight_max <= 16384);
@@ -111,7 +112,8 @@ void MachineBase::wait() {
 }
 
 void MachineBase::sleep_until(Nanos until) {
-    exchange(until);
+    exchange(shallow_idle_.wake_at(until));
+    shallow_idle_.woke(now());
     if (!wake_requested_.load(std::memory_order_acquire)) return;
     std::uint64_t count = 0;
     (void)!::read(wake_fd_.get(), &count, sizeof(count));  // Not there yet: wakes us once more.

@@ -3,6 +3,7 @@
 #include "platform/uring/descriptor_internal.h"
 #include "platform/uring/machine.h"
 #include "platform/uring/operation_internal.h"
+#include "platform/uring/shallow_idle_internal.h"
 
 #include <atomic>
 #include <mutex>
@@ -74,6 +75,7 @@ private:
     MachineSettings settings_;
     std::thread::id thread_;
     std::mt19937_64 random_;
+    ShallowIdle shallow_idle_;
     Lane disks_;
     Lane appends_;
 

@@ -1,11 +1,13 @@
 #include "platform/uring/errors_internal.h"
 #include "platform/uring/uring_machine_internal.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 
 namespace weft {
 namespace {
@@ -28,6 +30,27 @@ constexpr std::array<unsigned, 3> kRingFlags = {
 // Multishot polls came with 5.13, and no flag of their own; this one came with them.
 constexpr unsigned kFeaturesNeeded =
     IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS;
+
+// Interrupted, timed out, or busy until completions are taken: the next round goes on.
+void must_exchange(int result) {
+    CHECK(result >= 0 || result == -EINTR || result == -ETIME || result == -EBUSY ||
+          result == -EAGAIN);
+}
+
+// With one processor, whoever could bring work waits for us to sleep.
+bool has_other_processors() {
+    cpu_set_t ours;
+    return ::sched_getaffinity(0, sizeof(ours), &ours) != 0 || CPU_COUNT(&ours) > 1;
+}
+
+// Of a loop that waits for memory to change.
+void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
 
 }  // namespace
 
@@ -113,7 +136,8 @@ void UringMachine::Poll::cancel() {
     io_uring_sqe_set_data(entry, nullptr);
 }
 
-UringMachine::UringMachine(const MachineSettings& settings) : MachineBase(settings) {}
+UringMachine::UringMachine(const MachineSettings& settings)
+    : MachineBase(settings), busy_poll_(has_other_processors() ? settings.busy_poll : 0) {}
 
 Result<std::unique_ptr<Machine>> UringMachine::make(const MachineSettings& settings,
                                                     std::string* why_not) {
@@ -214,19 +238,43 @@ void UringMachine::issue(FileOperation& operation) {
 
 void UringMachine::exchange(Nanos until) {
     rearm_polls();
-    Nanos duration = until == kNever ? kForever : until - now();
-    bool completed = io_uring_cq_ready(&ring_) > 0;
-    int result = duration > 0 && !completed ? submit_and_wait(duration) : submit_without_waiting();
-    // Interrupted, timed out, or busy until completions are taken: the next round goes on.
-    CHECK(result >= 0 || result == -EINTR || result == -ETIME || result == -EBUSY ||
-          result == -EAGAIN);
+    Nanos began = now();
+    bool wait = until > began && !something_completed();
+    if (wait) {
+        Nanos window = busy_poll_.window(began);
+        bool found = window > 0 && poll_until(std::min(until, began + window));
+        Nanos left = until == kNever ? kForever : until - now();
+        must_exchange(found || left <= 0 ? submit_without_waiting() : submit_and_wait(left));
+        busy_poll_.waited(now() - began);
+    } else {
+        must_exchange(submit_without_waiting());
+    }
     take_completions();
 }
 
-int UringMachine::submit_without_waiting() {
+bool UringMachine::something_completed() const {
+    return owes_work() || io_uring_cq_ready(&ring_) > 0;
+}
+
+bool UringMachine::owes_work() const {
     unsigned flags = IO_URING_READ_ONCE(*ring_.sq.kflags);
-    bool owed = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-    if (owed) return io_uring_submit_and_get_events(&ring_);
+    return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+bool UringMachine::poll_until(Nanos end) {
+    if (io_uring_sq_ready(&ring_) > 0) must_exchange(io_uring_submit(&ring_));
+    for (Nanos before = now(); !something_completed();) {
+        relax();
+        Nanos at = now();
+        busy_poll_.looked(before, at);
+        if (at >= end) return false;
+        before = at;
+    }
+    return true;
+}
+
+int UringMachine::submit_without_waiting() {
+    if (owes_work()) return io_uring_submit_and_get_events(&ring_);
     if (io_uring_sq_ready(&ring_) > 0) return io_uring_submit(&ring_);
     return 0;
 }

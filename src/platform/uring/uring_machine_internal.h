@@ -1,5 +1,6 @@
 #pragma once
 
+#include "platform/uring/busy_poll_internal.h"
 #include "platform/uring/machine_base_internal.h"
 
 #include <liburing.h>
@@ -30,6 +31,11 @@ private:
     // 0 or negative errno.
     int set_up_ring();
     io_uring_sqe* next_entry();
+    // There are completions, or there will be once the kernel is asked.
+    bool something_completed() const;
+    bool owes_work() const;
+    // Looks for completions until then, awake; false if there were none.
+    bool poll_until(Nanos end);
     int submit_without_waiting();
     int submit_and_wait(Nanos duration);
     void take_completions();
@@ -38,6 +44,7 @@ private:
     io_uring ring_{};
     bool ring_made_ = false;
     bool deferred_ = false;
+    BusyPoll busy_poll_;
     List<Poll> polls_;        // Known to the kernel.
     List<Poll> ended_polls_;  // Of watches that live: to be armed again.
 };
