@@ -10,6 +10,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 import time
 
 from cluster import (MIB, Failure, Skip, deadline, expect, in_child, in_children, is_running, need,
@@ -190,6 +191,42 @@ def pass_a_lock_on(pair):
     os.close(mine)
     poll("the waiter has the lock", lambda: os.waitpid(waiter, os.WNOHANG)[0], LOCK_SECONDS)
     os.close(other)
+
+
+@deadline(120, 300)
+def test_many_wait_for_one_lock(world):
+    """More than one connection serves at once: the unlock that they wait for must get through."""
+    waiters = 400
+
+    def wait_for_it(path, telling: int):
+        def one():
+            file = os.open(path, os.O_RDWR)
+            os.write(telling, b"1")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.close(file)
+
+        threads = [threading.Thread(target=one) for _ in range(waiters)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    with Pair(world) as pair:
+        mine = open_file(pair.a / "file")
+        fcntl.flock(mine, fcntl.LOCK_EX)
+        listening, telling = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(mine)  # Else it would keep the lock.
+            in_child(lambda: wait_for_it(pair.a / "file", telling))
+        for _ in range(waiters):
+            os.read(listening, 1)
+        for number in range(100):  # Past all of them, however late they come to wait.
+            expect(not (pair.a / f"other{number}").exists(), "there is a file that nobody made")
+        fcntl.flock(mine, fcntl.LOCK_UN)
+        poll("all had the lock", lambda: os.waitpid(child, os.WNOHANG)[0], 60)
+        for file in (mine, listening, telling):
+            os.close(file)
 
 
 def try_lock(file) -> bool:

@@ -15,6 +15,15 @@ std::uint32_t body_checksum(ConstBytes meta, ConstBytes payload) {
     return crc32c(payload, crc32c(meta));
 }
 
+FrameHeader reply_to(const FrameHeader& request, Code code) {
+    FrameHeader head;
+    head.kind = FrameKind::reply;
+    head.call = request.call;
+    head.method = request.method;
+    head.code = static_cast<std::uint8_t>(code);
+    return head;
+}
+
 }  // namespace
 
 // A call that waits. It leaves the table when its task ends or is destroyed.
@@ -40,6 +49,8 @@ Peer::Peer(Reactor& reactor, std::unique_ptr<Stream> stream, Handler* handler)
       handler_(handler),
       sending_(reactor),
       serving_(reactor, kServedMost),
+      waiting_(reactor, kWaitingMost),
+      served_(reactor),
       last_heard_(reactor.now()),
       requests_(reactor) {}
 
@@ -50,6 +61,7 @@ Peer::~Peer() {
 void Peer::close() {
     if (!closed_) stream_->close();
     closed_ = true;
+    served_.notify_all();
 }
 
 void Peer::end_all_calls() {
@@ -98,9 +110,8 @@ Task<Done> Peer::receive(FrameHeader header) {
         if (handler_ == nullptr) co_return Error{Code::invalid, "rpc.unexpected_request"};
         request.method = header.method;
         request.deadline = reactor_.now() + header.patience_ms * kMillisecond;
-        co_await serving_.acquire();
-        requests_.spawn(serve(header, std::move(request)));
-        co_return Done{};
+        Task<Done> received = receive_request(header, std::move(request));
+        co_return co_await received;
     }
     auto found = pending_.find(header.call);
     if (found == pending_.end()) co_return Done{};  // Nobody waits any more.
@@ -118,14 +129,30 @@ Task<Done> Peer::receive(FrameHeader header) {
     co_return Done{};
 }
 
-Task<Done> Peer::serve(FrameHeader header, Request request) {
-    Permit permit(serving_, 1);
+Task<Done> Peer::receive_request(FrameHeader header, Request request) {
+    bool for_ever = header.patience_ms == UINT32_MAX;
+    if (for_ever && !waiting_.try_acquire()) {
+        FrameHeader head = reply_to(header, Code::limit_reached);
+        co_return co_await send(head, std::string_view(), ConstBytes());
+    }
+    while (!for_ever && !closed_ && !serving_.try_acquire()) co_await served_.wait();
+    if (closed_) co_return kClosed;
+    Permit permit(for_ever ? waiting_ : serving_, 1);
+    requests_.spawn(serve(header, std::move(request), std::move(permit)));
+    co_return Done{};
+}
+
+Task<Done> Peer::serve(FrameHeader header, Request request, Permit permit) {
+    Task<Done> answering = answer(header, std::move(request));
+    auto answered = co_await answering;
+    permit.release();
+    served_.notify_all();
+    co_return answered;
+}
+
+Task<Done> Peer::answer(FrameHeader header, Request request) {
     auto result = co_await handler_->handle(std::move(request));
-    FrameHeader head;
-    head.kind = FrameKind::reply;
-    head.call = header.call;
-    head.method = header.method;
-    head.code = static_cast<std::uint8_t>(result.code());
+    FrameHeader head = reply_to(header, result.code());
     if (!result.ok()) co_return co_await send(head, std::string_view(), ConstBytes());
     Reply& reply = result.value();
     ConstBytes payload = reply.payload.bytes();

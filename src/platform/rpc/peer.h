@@ -39,12 +39,15 @@ public:
 // in which they end. When the stream fails, every waiting call ends with unavailable, and the
 // peer is of no more use.
 //
-// Bounds: kServedMost requests are served at once (further ones wait unread in the stream),
+// Bounds: kServedMost requests are served at once (further ones wait unread in the stream).
+// Those whose caller waits for ever, for a lock perhaps that another request gives back, take no
+// such place: kWaitingMost of them may be under way (further ones get limit_reached).
 // kCallsMost calls wait at once (further ones get limit_reached).
 class Peer {
 public:
     static constexpr std::size_t kServedMost = 256;
-    static constexpr std::size_t kCallsMost = 4096;
+    static constexpr std::size_t kWaitingMost = 8192;
+    static constexpr std::size_t kCallsMost = 16384;
 
     // `handler` may be null for a peer that only calls; it outlives the peer.
     Peer(Reactor& reactor, std::unique_ptr<Stream> stream, Handler* handler);
@@ -72,7 +75,9 @@ private:
     struct Pending;
 
     Task<Done> receive(FrameHeader header);
-    Task<Done> serve(FrameHeader header, Request request);
+    Task<Done> receive_request(FrameHeader header, Request request);
+    Task<Done> serve(FrameHeader header, Request request, Permit permit);
+    Task<Done> answer(FrameHeader header, Request request);
     Task<Done> send(FrameHeader header, std::string_view meta, ConstBytes payload);
     void end_all_calls();
 
@@ -81,6 +86,8 @@ private:
     Handler* handler_;
     SharedMutex sending_;
     Semaphore serving_;
+    Semaphore waiting_;
+    Signal served_;  // A request has been, or close().
     std::map<std::uint64_t, Pending*> pending_;
     std::uint64_t last_call_ = 0;
     bool closed_ = false;

@@ -12,6 +12,7 @@ constexpr std::uint32_t kEcho = 1;
 constexpr std::uint32_t kFail = 2;
 constexpr std::uint32_t kNever = 3;
 constexpr std::uint32_t kUntilEnd = 4;
+constexpr Nanos kForEver = INT64_MAX / 2;
 
 class TestHandler : public Handler {
 public:
@@ -118,6 +119,46 @@ TEST(Rpc, TellsTheHandlerThatTheConnectionEndedBeforeItWaitsForRequests) {
     Nanos began = pair.reactor.now();
     EXPECT_TRUE(pair.reactor.run(pair.gate.close()).ok());
     EXPECT_LT(pair.reactor.now() - began, kSecond);
+}
+
+// A connection with `count` requests under way that end only with it.
+struct Busy : Pair {
+    Busy(std::size_t count, Nanos patience) {
+        for (std::size_t i = 0; i < count; ++i) gate.spawn(call_until_end(patience));
+        EXPECT_TRUE(reactor.run(wait()).ok());
+    }
+    Task<Done> call_until_end(Nanos patience) {
+        Nanos deadline = reactor.now() + patience;
+        auto answered =
+            co_await client->call(kUntilEnd, std::string(), ConstBytes(), Bytes(), deadline);
+        co_return answered.code() == Code::ok ? Result<Done>(Done{}) : answered.error();
+    }
+    Task<Done> wait() {
+        co_await sleep(reactor, 100 * kMillisecond);
+        co_return Done{};
+    }
+};
+
+// A server whose slots are all taken does not read: it must be possible to end it all the same.
+TEST(Rpc, CanBeClosedWhileAllSlotsAreTaken) {
+    Busy busy(Peer::kServedMost + 1, 3600 * kSecond);
+    busy.server->close();
+    Nanos began = busy.reactor.now();
+    EXPECT_TRUE(busy.reactor.run(busy.gate.close()).ok());
+    EXPECT_LT(busy.reactor.now() - began, kSecond);
+}
+
+// Locks wait for one another: the unlock must get through.
+TEST(Rpc, RequestsThatMayWaitForEverTakeNoSlot) {
+    Busy busy(2 * Peer::kServedMost, kForEver);
+    EXPECT_TRUE(busy.call(kEcho, "past them", {}, {}).ok());
+}
+
+TEST(Rpc, RefusesMoreThanSoManyThatMayWaitForEver) {
+    Busy busy(Peer::kWaitingMost, kForEver);
+    auto more = busy.reactor.run(busy.call_until_end(kForEver));
+    EXPECT_EQ(more.code(), Code::limit_reached);
+    EXPECT_TRUE(busy.call(kEcho, "still well", {}, {}).ok());
 }
 
 // Goal: hostile bytes never do harm. Method: flip each bit of a good header; all must be refused.
