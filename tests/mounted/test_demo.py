@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import subprocess
 
 from cluster import (GIB, KIB, MIB, ROOT, Failure, Skip, deadline, expect, expect_same_tree,
@@ -77,6 +78,7 @@ def test_json_and_exit_codes(world):
                 outcome.json()
             except json.JSONDecodeError as wrong:
                 raise Failure(f"weft {arguments} --json: {wrong}:\n{outcome.out}")
+        expect_completions(cluster)
         status = cluster.status()
         for name in ("name", "epoch", "drives", "filesystems", "mounts", "protection", "free_bytes",
                      "counters", "resident_bytes"):
@@ -88,6 +90,20 @@ def test_json_and_exit_codes(world):
                           ["umount", world.folder], ["fs", "remove", "demo"]):
             expect(cluster.command(*arguments, code=1).err.startswith("weft: "),
                    f"weft {arguments} fails without saying why")
+
+
+def expect_completions(cluster):
+    """What bash offers where; the choices that come of the cluster, too."""
+    script = cluster.command("completion", "bash").out
+    offers = {"fs": "create list resize remove", "demo": "start stop remove", "mount": "demo",
+              "fs remove": "demo", "drive fail": " ".join(map(str, range(cluster.drives)))}
+    for typed, expected in offers.items():
+        words = [str(cluster.program), *typed.split(), ""]
+        line = f"""{script}
+            COMP_WORDS=({" ".join(map(shlex.quote, words))}) COMP_CWORD={len(words) - 1}
+            _weft; echo "${{COMPREPLY[*]}}" """
+        done = run("bash", "-eu", "-c", line, env={**os.environ, "WEFT_CLUSTER": str(cluster.home)})
+        expect(done.stdout.strip() == expected, f"after '{typed}' bash offers {done.stdout}")
 
 
 def write_file(path, size: int):

@@ -5,7 +5,8 @@ namespace {
 
 constexpr const char* kBash = R"sh(# Completion of weft for bash.
 _weft() {
-    local word="${COMP_WORDS[COMP_CWORD]}" first="${COMP_WORDS[1]}" choices=""
+    local weft="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" first="${COMP_WORDS[1]}"
+    local choices=""
     if [ "$COMP_CWORD" -eq 1 ]; then
         choices="status doctor top fs drive mount umount demo serve completion"
     elif [ "$COMP_CWORD" -eq 2 ]; then
@@ -14,15 +15,30 @@ _weft() {
             drive) choices="list add fail replace" ;;
             demo) choices="start stop remove" ;;
             completion) choices="bash zsh fish" ;;
-            mount) choices="$(weft fs list 2>/dev/null | awk 'NR > 1 {print $1}')";
-;
-esac elif["$first" = fs] && ["$COMP_CWORD" - eq 3];
-then choices = "$(weft fs list 2>/dev/null | awk 'NR > 1 {print $1}')" elif["$first" = drive] &&
-               ["$COMP_CWORD" - eq 3]; then
-        choices="$(weft drive list 2>/dev/null | awk 'NR > 1 {print $1}')"
+            mount) choices="$("$weft" fs list 2>/dev/null | awk 'NR > 1 {print $1}')" ;;
+            umount) choices="$("$weft" mount 2>/dev/null | awk 'NR > 1 {print $2}')" ;;
+        esac
+    elif [ "$COMP_CWORD" -eq 3 ]; then
+        case "$first ${COMP_WORDS[2]}" in
+            "fs resize"|"fs remove")
+                choices="$("$weft" fs list 2>/dev/null | awk 'NR > 1 {print $1}')" ;;
+            "drive fail"|"drive replace")
+                choices="$("$weft" drive list 2>/dev/null | awk 'NR > 1 {print $1}')" ;;
+        esac
     fi
     case "$word" in
-        -*) choices="--help --json --cluster --yes --size --full --once" ;;
+        -*) choices="--help --json --cluster"
+            case "$first ${COMP_WORDS[2]}" in
+                doctor*) choices="$choices --full" ;;
+                top*) choices="$choices --once --interval" ;;
+                "fs create"|"fs resize") choices="$choices --size" ;;
+                "fs remove"|"demo remove") choices="$choices --yes" ;;
+                "drive add"|"drive replace") choices="$choices --size --overwrite" ;;
+                "drive fail") choices="$choices --force" ;;
+                mount*) choices="$choices --at --in-process --no-io-uring" ;;
+                "demo start") choices="$choices --name --drives --drive-size --scheme --mount"
+                    choices="$choices --listen --no-io-uring" ;;
+            esac ;;
     esac
     COMPREPLY=($(compgen -W "$choices" -- "$word"))
     [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- "$word"))
