@@ -61,15 +61,16 @@ Lsn commit_everywhere(Core& core, Transaction transaction) {
 
 Task<Done> Core::admit_request(Nanos by) {
     // Longer than any merge takes that is worth waiting for; then whoever asks decides.
-    constexpr Nanos kWaitMost = 10 * kSecond;
-    Nanos deadline = earlier_of(by, kWaitMost);
+    constexpr Nanos kWaitInVain = 10 * kSecond;
+    constexpr Nanos kWaitMost = 600 * kSecond;
+    Nanos ends = earlier_of(by, kWaitMost);
     auto behind = [](const auto& item) {
         return item.second->index.is_behind();
     };
     while (!closing && (journal_bytes() > journal_bytes_wait() ||
                         std::any_of(shards.begin(), shards.end(), behind))) {
         work.notify_all();
-        bool in_time = co_await merged.wait(deadline);
+        bool in_time = co_await merged.wait(earlier_of(ends, kWaitInVain));
         if (!in_time) co_return Error{Code::retry_later, "compute.admit"};
     }
     co_return co_await journal.admit();

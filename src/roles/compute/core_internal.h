@@ -37,6 +37,13 @@ struct Filesystem {
     bool serving = false;  // Its root is there, and it is not being removed.
 };
 
+// Of one request that waits for space, over all its waits.
+struct SpacePatience {
+    Nanos ends = 0;   // Whatever happens meanwhile; 0: it has not waited yet.
+    Nanos until = 0;  // If nothing comes free before.
+    std::uint64_t freed = 0;
+};
+
 enum class Operation : std::uint8_t {
     lookup,
     getattr,
@@ -83,6 +90,7 @@ public:
     Lsn commit(Transaction transaction) override;
     Task<Done> admit() override { return journal.admit(); }
     // Of requests: waits while the indexes cannot take more either, or the journal is too long.
+    // retry_later: nothing got shorter for a while.
     Task<Done> admit_request(Nanos deadline);
     Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
     Task<Done> flushed(Lsn lsn) override { return journal.flushed(lsn); }
@@ -168,10 +176,13 @@ public:
 
     // space.cc
     // Waits, slower the fewer segments are free, until the cleaner has made room for so many more
-    // bytes. retry_later: it does not get there.
-    Task<Done> admit_space(std::uint64_t bytes, Nanos deadline);
-    // Until the cleaner has freed something, for a while at most.
-    Task<Done> wait_for_segments();
+    // bytes, or for as many as it keeps free at the most. retry_later: as wait_for_segments().
+    Task<Done> admit_space(std::uint64_t bytes, Nanos deadline, SpacePatience* patience);
+    // Whether that would end at once.
+    bool has_space(std::uint64_t bytes) const;
+    // Until the cleaner may have freed something, for a moment at most. retry_later: nothing came
+    // free in a minute of such waits; as long as something does, they go on until the deadline.
+    Task<Done> wait_for_segments(Nanos deadline, SpacePatience* patience);
     // out_of_space: a filesystem is as a disk of its capacity, and all together as one of theirs.
     Result<Done> check_capacity(FilesystemId filesystem, std::int64_t more_blocks) const;
     // out_of_space: for what needs no data blocks, but grows the indexes.

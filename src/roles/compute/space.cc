@@ -12,8 +12,9 @@ namespace weft::compute {
 namespace {
 
 constexpr Nanos kDelayMost = 20 * kMillisecond;
-// How long a writer waits for the cleaner.
-constexpr Nanos kWaitMost = 60 * kSecond;
+// How long a request waits for a cleaner that frees nothing, and for one that gets on.
+constexpr Nanos kWaitInVain = 60 * kSecond;
+constexpr Nanos kWaitMost = 600 * kSecond;
 // Emptied segments are freed by the journal's next flush, which nobody announces.
 constexpr Nanos kLookAgain = 5 * kMillisecond;
 // Of the segments that data may fill, the part that is left dead for cleaning at the least.
@@ -93,30 +94,44 @@ std::uint64_t Core::cleaning_starts_below() const {
     return std::max(few, space.segments / 64) * space.segment_blocks;
 }
 
-Task<Done> Core::wait_for_segments() {
+Task<Done> Core::wait_for_segments(Nanos by, SpacePatience* patience) {
+    std::uint64_t freed = 0;
+    for (const auto& [id, shard] : shards) freed += shard->segments.counters().segments_freed;
+    bool first = patience->ends == 0;
+    if (first) patience->ends = earlier_of(by, kWaitMost);
+    if (first || freed != patience->freed) {
+        patience->freed = freed;
+        patience->until = earlier_of(patience->ends, kWaitInVain);
+    }
+    bool late = reactor.now() >= patience->until;
+    if (late) co_return Error{Code::retry_later, "compute.space"};
     work.notify_all();
-    (void)co_await cleaned.wait(reactor.now() + kLookAgain);
+    (void)co_await cleaned.wait(earlier_of(patience->until, kLookAgain));
     if (closing) co_return Error{Code::cancelled, "compute.space"};
     co_return Done{};
 }
 
-Task<Done> Core::admit_space(std::uint64_t bytes, Nanos by) {
-    std::uint64_t needed = divide_up(bytes, kBlockBytes);
-    Nanos deadline = earlier_of(by, kWaitMost);
-    std::uint64_t slow_below = cleaning_starts_below() / 2;
-    for (;;) {
-        std::uint64_t free = free_blocks();
-        if (free >= std::max(needed, slow_below)) co_return Done{};
+bool Core::has_space(std::uint64_t bytes) const {
+    // No cleaner makes more room than that, however long it is waited for.
+    std::uint64_t most = cleaning_starts_below();
+    std::uint64_t needed = std::min(divide_up(bytes, kBlockBytes), most);
+    return free_blocks() >= std::max(needed, most / 2);
+}
+
+Task<Done> Core::admit_space(std::uint64_t bytes, Nanos by, SpacePatience* patience) {
+    while (!has_space(bytes)) {
         work.notify_all();
-        if (free > needed) {
+        std::uint64_t free = free_blocks();
+        std::uint64_t slow_below = cleaning_starts_below() / 2;
+        if (free > divide_up(bytes, kBlockBytes)) {
             // The closer to none, the slower, so that the cleaner keeps up.
             auto share = static_cast<double>(slow_below - free) / static_cast<double>(slow_below);
             co_await sleep(reactor, static_cast<Nanos>(share * static_cast<double>(kDelayMost)));
             co_return Done{};
         }
-        if (reactor.now() >= deadline) co_return Error{Code::retry_later, "compute.space"};
-        co_await or_return(co_await wait_for_segments());
+        co_await or_return(co_await wait_for_segments(by, patience));
     }
+    co_return Done{};
 }
 
 Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks) const {

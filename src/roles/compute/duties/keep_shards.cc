@@ -77,7 +77,7 @@ Task<Done> Core::keep_shard(Shard* shard) {
             if (shard->index.needs_checkpoint()) {
                 auto done = co_await shard->checkpoint();
                 failed = failed || !done.ok();
-                merged.notify_all();
+                if (done.ok()) merged.notify_all();
             }
         }
         if (closing) break;
@@ -169,8 +169,9 @@ Task<Done> Core::trim_to_needed() {
     Lsn through{keep.value - 1};
     bool flushes = !planted(Bug::trim_before_flush);
     if (flushes) co_await or_return(co_await journal.flushed(appended));
+    std::uint64_t before = journal_bytes();
     auto trimmed = co_await journal.trim(through);
-    merged.notify_all();
+    if (journal_bytes() < before) merged.notify_all();
     co_return trimmed;
 }
 

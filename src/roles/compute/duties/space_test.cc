@@ -1,5 +1,6 @@
 #include "platform/runtime/join.h"
 #include "roles/compute/compute_testing_internal.h"
+#include "roles/compute/core_internal.h"
 
 #include <algorithm>
 #include <functional>
@@ -214,6 +215,119 @@ TEST_F(Space, WritersThatAreFasterThanCheckpointsWaitForThem) {
     EXPECT_TRUE(written.ok()) << name_of(written.code());
     // What waits has been in when it began, and checkpoints write records of their own.
     EXPECT_LT(journal_most, settings.journal_bytes_most * 3);
+}
+
+// Overwrites a file, and notes how long one write took at the most.
+Task<Done> overwrite_again(Reactor* reactor, ComputeRole* role, SessionId session, FileId file,
+                           Nanos* longest) {
+    Caller caller{session, 0};
+    std::string bytes(kMiB, 'w');
+    for (int i = 0; i < 2; ++i) {
+        Nanos before = reactor->now();
+        ConstBytes from = bytes_of(bytes);
+        auto written = co_await role->write(caller, file, 0, from, false, false);
+        co_await or_return(std::move(written));
+        *longest = std::max(*longest, reactor->now() - before);
+    }
+    co_return Done{};
+}
+
+// Copies most of a file again and again, from where it cannot be shared to where it is not staged.
+Task<Done> copy_again(ComputeRole* role, SessionId session, FileId from, FileId to) {
+    Caller caller{session, 0};
+    for (int i = 0; i < 4; ++i) {
+        for (std::uint64_t at = 0; at < kMiB / 2;) {
+            std::uint64_t left = kMiB / 2 - at;
+            auto copied = co_await role->copy_range(caller, from, at + 1, to, at, left);
+            at += co_await or_return(std::move(copied));
+        }
+    }
+    co_return Done{};
+}
+
+// On drives that are full.
+class SlowCleaner : public Space {
+protected:
+    void SetUp() override {
+        Space::SetUp();
+        for (int i = 0; i < 64; ++i) {
+            files.push_back(make_file(root(), "file" + std::to_string(i)));
+            ASSERT_EQ(write(files.back(), 0, std::string(kMiB, 'w')), Code::ok);
+        }
+        (void)fill(0);
+    }
+    void TearDown() override {
+        drives.set_latency(50 * kMicrosecond);
+        Space::TearDown();
+    }
+    std::vector<FileId> files;
+};
+
+TEST_F(SlowCleaner, IsWaitedForByWritersAsLongAsItGetsOn) {
+    drives.set_latency(2 * kSecond);
+    Nanos longest = 0;
+    std::vector<Task<Done>> writers;
+    for (FileId file : files) {
+        auto writer = overwrite_again(&reactor, role.get(), caller.session, file, &longest);
+        writers.push_back(std::move(writer));
+    }
+    auto written = run(all_of(&writers));
+    EXPECT_TRUE(written.ok()) << name_of(written.code()) << " " << written.error().what;
+    EXPECT_GT(longest, 70 * kSecond);  // Longer than is waited for a cleaner that frees nothing.
+}
+
+TEST_F(SlowCleaner, IsWaitedForByCopiesToo) {
+    drives.set_latency(4 * kSecond);
+    std::vector<Task<Done>> copiers;
+    for (std::size_t i = 0; i + 1 < files.size(); i += 2) {
+        auto copier = copy_again(role.get(), caller.session, files[i], files[i + 1]);
+        copiers.push_back(std::move(copier));
+    }
+    auto copied = run(all_of(&copiers));
+    EXPECT_TRUE(copied.ok()) << name_of(copied.code()) << " " << copied.error().what;
+}
+
+// Without a role: nobody frees anything.
+class SpaceCore : public Space {
+protected:
+    void SetUp() override {}
+    void TearDown() override {}
+    static Task<Done> wait_in_vain(Core* core, SpacePatience* patience) {
+        for (;;) {
+            co_await or_return(co_await core->wait_for_segments(0, patience));
+        }
+    }
+};
+
+TEST_F(SpaceCore, ARequestWaitsInVainForAMinuteInAll) {
+    Core core(reactor, drives, settings);
+    map.epoch = Epoch{2};
+    ASSERT_TRUE(run(core.open(map, map.epoch)).ok());
+    Nanos begun = reactor.now();
+    SpacePatience patience;
+    EXPECT_EQ(run(wait_in_vain(&core, &patience)).code(), Code::retry_later);
+    EXPECT_EQ(reactor.now(), begun + 60 * kSecond);
+    // Whatever it does in between.
+    EXPECT_EQ(run(wait_in_vain(&core, &patience)).code(), Code::retry_later);
+    EXPECT_EQ(reactor.now(), begun + 60 * kSecond);
+    SpacePatience of_another;
+    EXPECT_EQ(run(core.wait_for_segments(0, &of_another)).code(), Code::ok);
+    ASSERT_TRUE(run(core.close()).ok());
+}
+
+// No cleaner would ever free as much as was asked for, and nothing of it is needed.
+TEST_F(Space, ACopyNeedsRoomForWhatThereIsAndNotForWhatWasAskedFor) {
+    FileId from = make_file(root(), "from");
+    FileId to = make_file(root(), "to");
+    ASSERT_EQ(write(from, 0, std::string(100000, 'c')), Code::ok);
+    int fitted = fill(0);
+    for (int i = 0; i < 8; ++i) {
+        ASSERT_TRUE(run(role->unlink(next(), root(), "f" + std::to_string(fitted - i - 1))).ok());
+    }
+    wait(kSecond);
+    auto copied = run(role->copy_range(next(), from, 1, to, 0, 1024 * kMiB));
+    ASSERT_TRUE(copied.ok()) << name_of(copied.code()) << " " << copied.error().what;
+    EXPECT_EQ(copied.value(), 99999U);
 }
 
 TEST_F(Space, TheJournalStaysShortAndARestartFindsEverything) {

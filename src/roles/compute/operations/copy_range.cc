@@ -42,8 +42,11 @@ public:
           plan_(plan),
           clear_setid_(clear_setid) {}
 
-    // Bytes copied; fewer than asked at the end of the source, or where an error came later.
+    // Bytes copied; fewer than asked at the end of the source, where an error came later, or where
+    // the next piece would have to wait for room.
     Task<std::uint64_t> run();
+    // Nothing was copied as no segment was free, though there is room.
+    bool no_segment() const { return no_segment_; }
 
 private:
     std::uint64_t piece_bytes() const;
@@ -56,6 +59,7 @@ private:
     InodePin to_;
     CopyPlan plan_;  // Of what is left.
     bool clear_setid_;
+    bool no_segment_ = false;
 };
 
 std::uint64_t Copy::piece_bytes() const {
@@ -91,7 +95,9 @@ Task<Done> Copy::prepare(FileChange* prepared, Buffer* buffer, std::uint64_t len
 Task<Done> Copy::copy_piece(std::uint64_t length) {
     Buffer buffer;
     FileChange prepared(core_, to_);
-    co_await or_return(co_await prepare(&prepared, &buffer, length));
+    auto done = co_await prepare(&prepared, &buffer, length);
+    no_segment_ = done.code() == Code::out_of_space;
+    co_await or_return(std::move(done));
     co_await or_return(core_->check_capacity(plan_.to.filesystem, prepared.blocks_delta()));
     Change change(*core_);
     prepared.move_into(change);
@@ -108,6 +114,9 @@ Task<std::uint64_t> Copy::run() {
     std::uint64_t copied = 0;
     while (plan_.length > 0) {
         std::uint64_t length = piece_bytes();
+        // Nobody waits for the cleaner with the files locked.
+        bool waits = copied > 0 && !can_share(length) && !core_->has_space(length);
+        if (waits) break;
         auto done = co_await copy_piece(length);
         if (!done.ok() && copied == 0) co_return done.error();
         if (!done.ok()) break;
@@ -131,18 +140,25 @@ Task<std::vector<KeyLocks::Held>> lock_both(Core* core, Nanos by, FileId from, F
     co_return held;
 }
 
-Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
-    if (plan.from.filesystem != plan.to.filesystem) {
-        co_return Error{Code::cross_filesystem, "copy_range"};
-    }
-    plan.length = std::min(plan.length, kCopyBytesMost);
-    co_await or_return(check(plan));
+// Waits, without locks, until there is room for the first piece of what the source has.
+Task<Done> admit_copy(Core* core, Caller caller, InodePin from, CopyPlan plan,
+                      SpacePatience* patience) {
+    std::uint64_t size = from->record.size;
+    std::uint64_t left = plan.from_offset < size ? size - plan.from_offset : 0;
+    std::uint64_t piece = std::min({plan.length, left, kRegionBytes});
+    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_space(piece, caller.deadline, patience));
+    co_return co_await admit_regions(core, plan.to, plan.to_offset, std::min(plan.length, left));
+}
+
+// One copy_file_range(2), from its locks to the commit of the last piece. `no_segment`: none was
+// free, though there is room.
+Task<std::uint64_t> copy_once(Core* core, Caller caller, CopyPlan plan, SpacePatience* patience,
+                              bool* no_segment) {
     InodePin from = co_await or_return(co_await core->pin_regular(plan.from));
     InodePin to = co_await or_return(co_await core->pin_regular(plan.to));
-    co_await or_return(co_await core->admit_request(caller.deadline));
-    co_await or_return(co_await core->admit_space(plan.length, caller.deadline));
-    co_await or_return(co_await admit_regions(core, plan.to, plan.to_offset, plan.length));
     co_await or_return(co_await core->recall_for_look(caller.session, from));
+    co_await or_return(co_await admit_copy(core, caller, from, plan, patience));
     Changing guard(to, caller.session);
     co_await or_return(
         co_await core->recall_for_change(caller.session, plan.to, std::string(), true));
@@ -152,11 +168,29 @@ Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
     if (plan.from_offset >= size) co_return std::uint64_t{0};
     plan.length = std::min(plan.length, size - plan.from_offset);
     Copy copying(core, from, to, plan, caller.uid != 0);
-    std::uint64_t copied = co_await or_return(co_await copying.run());
+    auto done = co_await copying.run();
+    *no_segment = !done.ok() && copying.no_segment();
+    std::uint64_t copied = co_await or_return(std::move(done));
     core->note_access(*from);
     locks.clear();
     co_await or_return(co_await core->settled(to->changed));
     co_return copied;
+}
+
+// Without locks, waits for the cleaner.
+Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
+    if (plan.from.filesystem != plan.to.filesystem) {
+        co_return Error{Code::cross_filesystem, "copy_range"};
+    }
+    plan.length = std::min(plan.length, kCopyBytesMost);
+    co_await or_return(check(plan));
+    SpacePatience patience;
+    for (;;) {
+        bool no_segment = false;
+        auto copied = co_await copy_once(core, caller, plan, &patience, &no_segment);
+        if (!no_segment) co_return copied;
+        co_await or_return(co_await core->wait_for_segments(caller.deadline, &patience));
+    }
 }
 
 }  // namespace

@@ -11,7 +11,6 @@ namespace {
 
 // One record holds what is staged of a write, with room for the rest.
 constexpr std::uint64_t kWriteBytesMost = 4 * kMiB;
-constexpr Nanos kWaitMost = 60 * kSecond;
 
 struct Write {
     FileId file;
@@ -22,12 +21,13 @@ struct Write {
 };
 
 // One write(2), from its locks to the commit. `no_room`: no segment was free, though there is room.
-Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
+Task<Node> write_once(Core* core, Caller caller, Write asked, SpacePatience* patience,
+                      bool* no_room) {
     auto [file, offset, from, append, clear_setid] = asked;
     if (from.size() > kWriteBytesMost) co_return Error{Code::invalid, "write.size"};
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
     co_await or_return(co_await core->admit_request(caller.deadline));
-    co_await or_return(co_await core->admit_space(from.size(), caller.deadline));
+    co_await or_return(co_await core->admit_space(from.size(), caller.deadline, patience));
     if (append) offset = inode->record.size;
     co_await or_return(posix::range_end(offset, from.size()));
     co_await or_return(co_await admit_regions(core, file, offset, from.size()));
@@ -68,14 +68,12 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, bool* no_room) {
 
 // Without locks, waits for the cleaner.
 Task<Node> write_file(Core* core, Caller caller, Write asked) {
-    Nanos deadline = core->earlier_of(caller.deadline, kWaitMost);
+    SpacePatience patience;
     for (;;) {
         bool no_room = false;
-        auto written = co_await write_once(core, caller, asked, &no_room);
+        auto written = co_await write_once(core, caller, asked, &patience, &no_room);
         if (!no_room) co_return written;
-        bool late = core->reactor.now() >= deadline;
-        if (late) co_return Error{Code::retry_later, "compute.space"};
-        co_await or_return(co_await core->wait_for_segments());
+        co_await or_return(co_await core->wait_for_segments(caller.deadline, &patience));
     }
 }
 
