@@ -238,6 +238,8 @@ public:
     };
     std::optional<Victim> choose_victim();
     Task<Done> clean_victim(Victim victim);
+    // out_of_space, fenced, cancelled: no segment can be cleaned now.
+    Task<Done> clean_or_pass_over(Victim victim);
     std::uint64_t emptied_blocks() const;
 
     Reactor& reactor;

@@ -60,6 +60,22 @@ Task<Done> Core::clean_victim(Victim victim) {
     co_return Error{Code::would_block, "compute.clean"};
 }
 
+// Whatever one segment has that cannot be read, the next may be cleaned; where no room, no claim or
+// no role is left, none can.
+Task<Done> Core::clean_or_pass_over(Victim victim) {
+    auto& passed = passed_over[victim.shard->id()];
+    passed[victim.choice.id] = INT64_MAX;  // So that no other cleaner takes it.
+    auto done = co_await clean_victim(victim);
+    bool others_too = done.code() == Code::out_of_space || done.code() == Code::fenced ||
+                      done.code() == Code::cancelled;
+    if (done.ok() || others_too) {
+        passed.erase(victim.choice.id);
+        co_return done;
+    }
+    passed[victim.choice.id] = reactor.now() + kNotAgainFor;
+    co_return Done{};
+}
+
 // One of a few cleaners: when few segments are free, moves what lives out of the segment that is
 // worth it most.
 Task<Done> Core::keep_space() {
@@ -80,18 +96,9 @@ Task<Done> Core::keep_space() {
             co_await sleep(reactor, kNothingToDo);
             continue;
         }
-        auto& passed = passed_over[victim->shard->id()];
-        passed[victim->choice.id] = INT64_MAX;
-        auto done = co_await clean_victim(*victim);
-        if (done.ok()) {
-            passed.erase(victim->choice.id);
-        } else {
-            passed[victim->choice.id] = reactor.now() + kNotAgainFor;
-            // For lack of room, or of drives: not a matter of this one segment.
-            bool others_too = done.code() != Code::would_block;
-            if (others_too) passed.erase(victim->choice.id);
-            if (others_too) co_await sleep(reactor, kNothingToDo);
-        }
+        Task<Done> cleaning = clean_or_pass_over(*victim);
+        auto ended = co_await cleaning;
+        if (!ended.ok()) co_await sleep(reactor, kNothingToDo);
         cleaned.notify_all();
     }
     co_return Done{};

@@ -315,6 +315,40 @@ TEST_F(SpaceCore, ARequestWaitsInVainForAMinuteInAll) {
     ASSERT_TRUE(run(core.close()).ok());
 }
 
+TEST_F(SpaceCore, ASegmentThatCannotBeReadIsPassedOverAndOthersAreCleaned) {
+    Space::SetUp();
+    FileId file = make_file(root(), "a");
+    std::string bytes(kMiB, 'a');
+    for (std::uint64_t i = 0; i < 8; ++i) ASSERT_EQ(write(file, i * kMiB, bytes), Code::ok);
+    ASSERT_TRUE(run(role->close()).ok());
+    role.reset();
+    // A restart takes what was open for whole, so all of it has dead blocks.
+    Core core(reactor, drives, settings);
+    ++map.epoch.value;
+    ASSERT_TRUE(run(core.open(map, map.epoch)).ok());
+    auto bad = core.choose_victim();
+    ASSERT_TRUE(bad.has_value());
+    EXPECT_EQ(bad->choice.stream, StreamKind::index);
+    const SegmentRecord* record = bad->shard->segments.find(bad->choice.id);
+    for (const SegmentSlot& slot : record->slots) {
+        for (std::uint32_t block = 0; block < 256; ++block) drives.corrupt(slot, block);
+    }
+    EXPECT_FALSE(run(core.clean_victim(*bad)).ok());
+    EXPECT_TRUE(run(core.clean_or_pass_over(*bad)).ok());
+    int emptied = 0;
+    for (auto next = core.choose_victim(); next.has_value(); next = core.choose_victim()) {
+        bool same = next->shard == bad->shard && next->choice.id == bad->choice.id;
+        ASSERT_FALSE(same);
+        ASSERT_TRUE(run(core.clean_or_pass_over(*next)).ok());
+        ++emptied;
+    }
+    EXPECT_GT(emptied, 3);
+    wait(6 * kSecond);  // Perhaps a drive has come back.
+    auto again = core.choose_victim();
+    ASSERT_TRUE(again.has_value());
+    EXPECT_EQ(again->choice.id, bad->choice.id);
+}
+
 // No cleaner would ever free as much as was asked for, and nothing of it is needed.
 TEST_F(Space, ACopyNeedsRoomForWhatThereIsAndNotForWhatWasAskedFor) {
     FileId from = make_file(root(), "from");
