@@ -101,6 +101,23 @@ TEST(InPlaceWritesTest, AfterAStallTheyAreAvoidedForAWhile) {
     EXPECT_TRUE(writes.allowed(ended + InPlaceWrites::kAvoided));
 }
 
+TEST(FlushPatternTest, ExpectsAFlushAfterFewWritesIfThatIsHowTheyCome) {
+    FlushPattern pattern;
+    Nanos now = kSecond;
+    EXPECT_FALSE(pattern.expects_flush_after_write(now));
+    pattern.flushed(now);
+    for (int i = 0; i < FlushPattern::kFewWrites; ++i) {
+        EXPECT_TRUE(pattern.expects_flush_after_write(now + FlushPattern::kSoon - 1));
+    }
+    EXPECT_FALSE(pattern.expects_flush_after_write(now));
+    // That were many.
+    pattern.flushed(now);
+    EXPECT_FALSE(pattern.expects_flush_after_write(now));
+    pattern.flushed(now);
+    EXPECT_TRUE(pattern.expects_flush_after_write(now));
+    EXPECT_FALSE(pattern.expects_flush_after_write(now + FlushPattern::kSoon));
+}
+
 TEST_P(DiskTest, AWrittenFileHasAllItsSpace) {
     auto disk = make_disk(3 * kMiB + 4 * kKiB, Preallocation::written);
     EXPECT_EQ(disk->size_bytes(), 3 * kMiB + 4 * kKiB);

@@ -63,9 +63,9 @@ bool FileDisk::holds(std::uint64_t offset, std::uint64_t length) const {
     return length <= size_bytes_ && offset <= size_bytes_ - length;
 }
 
-bool FileDisk::goes_to_cache(std::uint64_t length) const {
-    bool flushing = flushed_at_ && machine_.now() - *flushed_at_ < kFlushExpected;
-    return cached_ && length <= kCachedWriteMost && !flushing;
+bool FileDisk::goes_to_cache(std::uint64_t length) {
+    if (!cached_ || length > kCachedWriteMost) return false;
+    return !flush_pattern_.expects_flush_after_write(machine_.now());
 }
 
 std::size_t FileDisk::write_in_place(std::uint64_t offset, ConstBytes from) {
@@ -95,7 +95,7 @@ Task<Done> FileDisk::write(std::uint64_t offset, ConstBytes from) {
 }
 
 Task<Done> FileDisk::flush() {
-    flushed_at_ = machine_.now();
+    flush_pattern_.flushed(machine_.now());
     return sync(&machine_, FileOperation::Kind::sync_data, file_.get(), "disk.flush");
 }
 

@@ -4,7 +4,6 @@
 #include "platform/uring/descriptor_internal.h"
 #include "platform/uring/machine_base_internal.h"
 
-#include <optional>
 #include <string>
 
 namespace weft {
@@ -27,19 +26,39 @@ private:
     Nanos avoided_until_ = 0;
 };
 
+// Whether flushes come after few small writes each, one soon after the other: a program that calls
+// fsync again and again. What this process flushes on its own account comes after many.
+class FlushPattern {
+public:
+    static constexpr int kFewWrites = 8;
+    static constexpr Nanos kSoon = 20 * kMillisecond;
+
+    void flushed(Nanos now) {
+        after_few_ = writes_ <= kFewWrites;
+        writes_ = 0;
+        flushed_at_ = now;
+    }
+    bool expects_flush_after_write(Nanos now) {
+        return ++writes_ <= kFewWrites && after_few_ && now - flushed_at_ < kSoon;
+    }
+
+private:
+    int writes_ = 0;  // Since the last flush.
+    bool after_few_ = false;
+    Nanos flushed_at_ = 0;
+};
+
 // A block device or a file. One operation of the kernel at a time a task, continued where it
 // came up short.
 //
 // The page cache is the write cache of a file, for small writes: a commit need not wait for the
 // medium until somebody flushes, and a device below that has a cache of its own is no safer. The
-// kernel keeps reads and writes past the page cache in step with it. While flushes come thick and
-// fast it only adds to them, so writes go to the device.
+// kernel keeps reads and writes past the page cache in step with it. Where a flush
+// follows on few writes it only adds to their time, so they go to the device.
 class FileDisk final : public Disk {
 public:
     // Up to this a copy costs less than an operation of the device.
     static constexpr std::uint64_t kCachedWriteMost = 64 * kKiB;
-    // After a flush, how long another is expected.
-    static constexpr Nanos kFlushExpected = 20 * kMillisecond;
 
     // `cached`: the same file without O_DIRECT; empty if all is to go to the device at once.
     FileDisk(MachineBase& machine, Descriptor file, Descriptor cached, std::uint64_t size_bytes,
@@ -58,8 +77,8 @@ public:
 
 private:
     bool holds(std::uint64_t offset, std::uint64_t length) const;
-    // Whether a write of so many bytes goes through the page cache.
-    bool goes_to_cache(std::uint64_t length) const;
+    // Whether a write of so many bytes, the next one, goes through the page cache.
+    bool goes_to_cache(std::uint64_t length);
     // How many of the bytes are in the page cache then; 0 if it may block, or fails.
     std::size_t write_in_place(std::uint64_t offset, ConstBytes from);
 
@@ -68,7 +87,7 @@ private:
     Descriptor cached_;
     std::uint64_t size_bytes_;
     bool power_safe_;
-    std::optional<Nanos> flushed_at_;
+    FlushPattern flush_pattern_;
     InPlaceWrites in_place_;
 };
 
