@@ -28,6 +28,8 @@ namespace weft::compute {
 // What an orphan record says: empty, the inode goes; a block number, what is behind it goes;
 // this, of a root, the whole filesystem goes.
 inline constexpr std::string_view kRemovedMark = "removed";
+// How long a request waits for a purge to make room.
+inline constexpr Nanos kPurgeWaitMost = 60 * kSecond;
 
 // A filesystem as far as this core counts it.
 struct Filesystem {
@@ -185,6 +187,12 @@ public:
     Task<Done> wait_for_segments(Nanos deadline, SpacePatience* patience);
     // out_of_space: a filesystem is as a disk of its capacity, and all together as one of theirs.
     Result<Done> check_capacity(FilesystemId filesystem, std::int64_t more_blocks) const;
+    // The same, and tells how many there was no room for.
+    Result<Done> check_capacity(FilesystemId filesystem, std::int64_t more_blocks,
+                                std::int64_t* lacking) const;
+    // Waits, without locks, while what has no name any more is being purged and may make room for
+    // them. False: it has not.
+    Task<bool> room_has_come(FilesystemId filesystem, std::int64_t lacking, Nanos deadline);
     // out_of_space: for what needs no data blocks, but grows the indexes.
     Result<Done> check_metadata_room() const;
     // Data blocks, of files and of indexes, that the drives can hold with room left to clean.

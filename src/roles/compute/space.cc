@@ -150,6 +150,25 @@ Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks) con
     return Done{};
 }
 
+Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks,
+                                  std::int64_t* lacking) const {
+    auto checked = check_capacity(id, more_blocks);
+    *lacking = checked.code() == Code::out_of_space ? more_blocks : 0;
+    return checked;
+}
+
+Task<bool> Core::room_has_come(FilesystemId filesystem, std::int64_t lacking, Nanos deadline) {
+    while (lacking > 0 && reactor.now() < deadline) {
+        if (check_capacity(filesystem, lacking).ok()) co_return true;
+        auto found = being_purged.lower_bound(FileId{filesystem, InodeId()});
+        bool none = found == being_purged.end() || found->filesystem != filesystem;
+        if (none) co_return false;
+        (void)co_await cleaned.wait(earlier_of(deadline, kLookAgain));
+        if (closing) co_return Error{Code::cancelled, "compute.space"};
+    }
+    co_return false;
+}
+
 Result<Done> Core::check_metadata_room() const {
     if (room_blocks() > 0) return Done{};
     return Error{Code::out_of_space, "compute.room"};

@@ -47,6 +47,8 @@ public:
     Task<std::uint64_t> run();
     // Nothing was copied as no segment was free, though there is room.
     bool no_segment() const { return no_segment_; }
+    // Blocks that there was no room for.
+    std::int64_t lacking() const { return lacking_; }
 
 private:
     std::uint64_t piece_bytes() const;
@@ -60,6 +62,7 @@ private:
     CopyPlan plan_;  // Of what is left.
     bool clear_setid_;
     bool no_segment_ = false;
+    std::int64_t lacking_ = 0;
 };
 
 std::uint64_t Copy::piece_bytes() const {
@@ -98,7 +101,8 @@ Task<Done> Copy::copy_piece(std::uint64_t length) {
     auto done = co_await prepare(&prepared, &buffer, length);
     no_segment_ = done.code() == Code::out_of_space;
     co_await or_return(std::move(done));
-    co_await or_return(core_->check_capacity(plan_.to.filesystem, prepared.blocks_delta()));
+    std::int64_t delta = prepared.blocks_delta();
+    co_await or_return(core_->check_capacity(plan_.to.filesystem, delta, &lacking_));
     Change change(*core_);
     prepared.move_into(change);
     InodeRecord& record = change.edit(to_);
@@ -154,7 +158,7 @@ Task<Done> admit_copy(Core* core, Caller caller, InodePin from, CopyPlan plan,
 // One copy_file_range(2), from its locks to the commit of the last piece. `no_segment`: none was
 // free, though there is room.
 Task<std::uint64_t> copy_once(Core* core, Caller caller, CopyPlan plan, SpacePatience* patience,
-                              bool* no_segment) {
+                              bool* no_segment, std::int64_t* lacking) {
     InodePin from = co_await or_return(co_await core->pin_regular(plan.from));
     InodePin to = co_await or_return(co_await core->pin_regular(plan.to));
     co_await or_return(co_await core->recall_for_look(caller.session, from));
@@ -170,6 +174,7 @@ Task<std::uint64_t> copy_once(Core* core, Caller caller, CopyPlan plan, SpacePat
     Copy copying(core, from, to, plan, caller.uid != 0);
     auto done = co_await copying.run();
     *no_segment = !done.ok() && copying.no_segment();
+    *lacking = done.ok() ? 0 : copying.lacking();
     std::uint64_t copied = co_await or_return(std::move(done));
     core->note_access(*from);
     locks.clear();
@@ -185,9 +190,15 @@ Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
     plan.length = std::min(plan.length, kCopyBytesMost);
     co_await or_return(check(plan));
     SpacePatience patience;
+    Nanos deadline = core->earlier_of(caller.deadline, kPurgeWaitMost);
     for (;;) {
         bool no_segment = false;
-        auto copied = co_await copy_once(core, caller, plan, &patience, &no_segment);
+        std::int64_t lacking = 0;
+        auto copied = co_await copy_once(core, caller, plan, &patience, &no_segment, &lacking);
+        FilesystemId filesystem = plan.to.filesystem;
+        bool again =
+            co_await or_return(co_await core->room_has_come(filesystem, lacking, deadline));
+        if (again) continue;
         if (!no_segment) co_return copied;
         co_await or_return(co_await core->wait_for_segments(caller.deadline, &patience));
     }

@@ -14,8 +14,9 @@ namespace {
 // nor all locks at once. What was done stays if a later step finds no space, as POSIX allows.
 class Allocation {
 public:
-    Allocation(Core* core, InodePin inode, FallocateFlags flags)
-        : core_(core), inode_(std::move(inode)), flags_(flags) {}
+    // `lacking`: blocks that there is no room for.
+    Allocation(Core* core, InodePin inode, FallocateFlags flags, std::int64_t* lacking)
+        : core_(core), inode_(std::move(inode)), flags_(flags), lacking_(lacking) {}
 
     Task<Done> run(std::uint64_t offset, std::uint64_t end);
 
@@ -27,11 +28,13 @@ private:
     Core* core_;
     InodePin inode_;
     FallocateFlags flags_;
+    std::int64_t* lacking_;
 };
 
 Task<Done> Allocation::commit(FileChange* prepared) {
     FileId file = inode_->id;
-    co_await or_return(core_->check_capacity(file.filesystem, prepared->blocks_delta()));
+    std::int64_t delta = prepared->blocks_delta();
+    co_await or_return(core_->check_capacity(file.filesystem, delta, lacking_));
     if (prepared->empty()) {
         prepared->unlock();
         co_return Done{};
@@ -65,7 +68,7 @@ Task<Done> Allocation::reserve(std::uint64_t offset, std::uint64_t end) {
     std::uint64_t blocks = divide_up(end, kBlockBytes) - offset / kBlockBytes;
     std::int64_t at_least =
         static_cast<std::int64_t>(blocks - std::min(blocks, inode_->record.blocks));
-    co_await or_return(core_->check_capacity(inode_->id.filesystem, at_least));
+    co_await or_return(core_->check_capacity(inode_->id.filesystem, at_least, lacking_));
     while (offset < end) {
         std::uint64_t region_end = (offset / kRegionBytes + 1) * kRegionBytes;
         std::uint64_t step_end = std::min(end, region_end);
@@ -91,8 +94,8 @@ Result<Done> check(const FallocateFlags& flags, std::uint64_t length) {
     return Done{};
 }
 
-Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset,
-                    std::uint64_t length, FallocateFlags flags) {
+Task<Node> allocate_once(Core* core, Caller caller, FileId file, std::uint64_t offset,
+                         std::uint64_t length, FallocateFlags flags, std::int64_t* lacking) {
     co_await or_return(check(flags, length));
     std::uint64_t end = co_await or_return(posix::range_end(offset, length));
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
@@ -104,7 +107,7 @@ Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset
     auto lock = std::make_optional(
         co_await or_return(co_await core->locks.exclusive(key, caller.deadline)));
     co_await or_return(co_await core->finish_truncation(inode));
-    Allocation allocation(core, inode, flags);
+    Allocation allocation(core, inode, flags, lacking);
     co_await or_return(co_await allocation.run(offset, end));
 
     Change change(*core);
@@ -117,6 +120,20 @@ Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset
     Node node = core->look(caller.session, inode);
     lock.reset();
     co_return co_await core->answer(caller.session, inode, std::move(node), lsn);
+}
+
+Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset,
+                    std::uint64_t length, FallocateFlags flags) {
+    Nanos deadline = core->earlier_of(caller.deadline, kPurgeWaitMost);
+    for (;;) {
+        std::int64_t lacking = 0;
+        auto allocated =
+            co_await allocate_once(core, caller, file, offset, length, flags, &lacking);
+        FilesystemId filesystem = file.filesystem;
+        bool again =
+            co_await or_return(co_await core->room_has_come(filesystem, lacking, deadline));
+        if (!again) co_return allocated;
+    }
 }
 
 }  // namespace

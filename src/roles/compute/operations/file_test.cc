@@ -125,6 +125,36 @@ TEST_F(File, ACapacityThatIsUsedUpRefusesMoreUntilSomethingGoes) {
     EXPECT_EQ(write(make_file(root(), "b"), 0, std::string(kMiB, 'b')), Code::ok);
 }
 
+// The index is on the drives, and the file has many extents in it: to find them takes a while.
+TEST_F(File, WhatIsUnlinkedMakesRoomBeforeItIsFreed) {
+    constexpr std::uint64_t kBlocks = 1024;
+    std::string bytes(100 * kBlockBytes, 'b');
+    map.filesystems[0].capacity_bytes = kBlocks * kBlockBytes + bytes.size();
+    ++map.epoch.value;
+    ASSERT_TRUE(run(role->set_map(map)).ok());
+    FileId source = make_file(root(), "source");
+    EXPECT_EQ(write(source, 0, bytes), Code::ok);
+    for (std::string asked : {"write", "append", "fallocate", "copy_range"}) {
+        FileId file = make_file(root(), asked);
+        for (std::uint64_t block = 0; block < kBlocks; ++block) {
+            ASSERT_EQ(write(file, 2 * block * kBlockBytes, "x"), Code::ok) << asked << block;
+        }
+        restart();
+        FileId other = make_file(root(), "other");
+        EXPECT_EQ(write(other, 0, "x"), Code::out_of_space);
+        ASSERT_TRUE(run(role->unlink(next(), root(), asked)).ok());
+        Code code = Code::ok;
+        if (asked == "write") code = write(other, 0, "x");
+        if (asked == "append") code = write(other, 0, "x", true);
+        if (asked == "fallocate") code = run(role->fallocate(next(), other, 0, kMiB, {})).code();
+        if (asked == "copy_range") {
+            code = run(role->copy_range(next(), source, 0, other, 0, bytes.size())).code();
+        }
+        EXPECT_EQ(code, Code::ok) << asked;
+        ASSERT_TRUE(run(role->unlink(next(), root(), "other")).ok());
+    }
+}
+
 TEST_F(File, XattrsAreSetListedAndRemoved) {
     FileId file = make_file(root(), "a");
     EXPECT_TRUE(run(role->setxattr(next(), file, "user.a", "1", SetXattr::create)).ok());

@@ -21,8 +21,9 @@ struct Write {
 };
 
 // One write(2), from its locks to the commit. `no_room`: no segment was free, though there is room.
+// `lacking`: blocks that there is no room for.
 Task<Node> write_once(Core* core, Caller caller, Write asked, SpacePatience* patience,
-                      bool* no_room) {
+                      bool* no_room, std::int64_t* lacking) {
     auto [file, offset, from, append, clear_setid] = asked;
     if (from.size() > kWriteBytesMost) co_return Error{Code::invalid, "write.size"};
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
@@ -48,7 +49,7 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, SpacePatience* pat
     auto written = co_await prepared.write(offset, from);
     *no_room = written.code() == Code::out_of_space;
     co_await or_return(std::move(written));
-    co_await or_return(core->check_capacity(file.filesystem, prepared.blocks_delta()));
+    co_await or_return(core->check_capacity(file.filesystem, prepared.blocks_delta(), lacking));
 
     // Decided from here on without an await.
     Change change(*core);
@@ -69,9 +70,15 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, SpacePatience* pat
 // Without locks, waits for the cleaner.
 Task<Node> write_file(Core* core, Caller caller, Write asked) {
     SpacePatience patience;
+    Nanos deadline = core->earlier_of(caller.deadline, kPurgeWaitMost);
     for (;;) {
         bool no_room = false;
-        auto written = co_await write_once(core, caller, asked, &patience, &no_room);
+        std::int64_t lacking = 0;
+        auto written = co_await write_once(core, caller, asked, &patience, &no_room, &lacking);
+        FilesystemId filesystem = asked.file.filesystem;
+        bool again =
+            co_await or_return(co_await core->room_has_come(filesystem, lacking, deadline));
+        if (again) continue;
         if (!no_room) co_return written;
         co_await or_return(co_await core->wait_for_segments(caller.deadline, &patience));
     }
