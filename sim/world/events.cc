@@ -208,12 +208,13 @@ bool World::take_over() {
     commons_->be_left(true);
     before_ = std::move(compute_);
     ++map_.epoch.value;
-    compute_ = std::make_unique<compute::ComputeRole>(reactor_, *drives_, settings_.compute);
+    compute_ = std::make_unique<compute::ComputeRole>(reactor_, watch_, settings_.compute);
     if (!finish_done(open_over(compute_.get(), map_, map_.epoch), "taking over")) return false;
     gate_ = std::make_unique<Gate>(reactor_);
     working_ = false;
     for (auto& actor : actors_) actor->client.reset();
     commons_->forget();
+    room_.forget();
     being_left_ = false;
     commons_->be_left(false);
     ++tally_.crashes;

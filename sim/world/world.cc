@@ -124,7 +124,8 @@ bool World::start() {
     say("start");
     ++map_.epoch.value;
     drives_ = std::make_unique<drive::DriveRole>(reactor_);
-    compute_ = std::make_unique<compute::ComputeRole>(reactor_, *drives_, settings_.compute);
+    watch_.serve_by(drives_.get());
+    compute_ = std::make_unique<compute::ComputeRole>(reactor_, watch_, settings_.compute);
     gate_ = std::make_unique<Gate>(reactor_);
     return finish_done(start_roles(), "start") && open_clients();
 }
@@ -164,8 +165,7 @@ bool World::open_clients() {
 bool World::no_room_is_right(const Operation& operation, Code code) {
     using Kind = Operation::Kind;
     bool takes_room = operation.kind == Kind::write || operation.kind == Kind::append ||
-                      operation.kind == Kind::write_held || operation.kind == Kind::truncate ||
-                      operation.kind == Kind::punch;
+                      operation.kind == Kind::write_held;
     return code == Code::out_of_space && takes_room;
 }
 
@@ -188,7 +188,6 @@ bool World::judge(Actor* actor, const Operation& operation, Code code, const std
 
 // One operation after another.
 Task<Done> World::act(Actor* actor) {
-    FilesystemUsage before;
     while (!pausing_ && failure_.empty()) {
         Operation operation = random_operation(actor->stream, actor->mix);
         if (cuts_.kinds.contains(static_cast<std::uint32_t>(operation.kind))) {
@@ -197,7 +196,8 @@ Task<Done> World::act(Actor* actor) {
         }
         // The one that the client speaks to: another may take its place meanwhile.
         compute::ComputeRole* compute = compute_.get();
-        before = co_await or_return(co_await compute->usage(kFilesystem));
+        FilesystemUsage usage = co_await or_return(co_await compute->usage(kFilesystem));
+        room_.begin(actor->number, operation.length / kBlockBytes + 2, usage);
         actor->history.begin(operation);
         std::string content;
         auto ran = co_await actor->client->run(operation, &content);
@@ -206,11 +206,7 @@ Task<Done> World::act(Actor* actor) {
         note(static_cast<std::uint64_t>(code));
         if (being_left_ && leaving(code)) co_return Done{};  // It stays under way.
         auto after = co_await compute->usage(kFilesystem);
-        std::uint64_t used_after = after.ok() ? after.value().used_blocks : 0;
-        // The others take and free room meanwhile.
-        std::uint64_t wants = operation.length / kBlockBytes + 2;
-        std::uint64_t used = std::max(before.used_blocks, used_after);
-        bool full = used + wants > before.capacity_blocks / 2;
+        bool full = room_.end(actor->number, after.ok() ? after.value() : usage);
         if (!(full && no_room_is_right(operation, code))) judge(actor, operation, code, content);
         actor->history.end(code);
     }
@@ -243,6 +239,7 @@ void World::crash(bool power_loss) {
     gate_.reset();
     for (auto& actor : actors_) actor->client.reset();
     commons_->forget();
+    room_.forget();
     before_.reset();
     compute_.reset();
     drives_.reset();

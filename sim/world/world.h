@@ -8,7 +8,9 @@
 #include "roles/drive/drive_role.h"
 #include "sim/world/client.h"
 #include "sim/world/cuts.h"
+#include "sim/world/drive_watch.h"
 #include "sim/world/history.h"
+#include "sim/world/room_watch.h"
 #include "sim/world/settings.h"
 #include "sim/world/tally.h"
 
@@ -103,11 +105,15 @@ private:
     ClusterMap map_;
     std::vector<std::shared_ptr<SimulatedDisk>> disks_;  // By drive number.
     std::unique_ptr<drive::DriveRole> drives_;
+    DriveWatch watch_{[this](std::string what) {
+        fail("drives", std::move(what));
+    }};
     std::unique_ptr<compute::ComputeRole> before_;  // Was taken over from, and still runs.
     std::unique_ptr<compute::ComputeRole> compute_;
     std::vector<std::unique_ptr<Actor>> actors_;
     std::unique_ptr<Commons> commons_;
     std::unique_ptr<Gate> gate_;
+    RoomWatch room_;
     bool working_ = false;     // Clients do.
     bool pausing_ = false;     // Clients stop between operations.
     bool being_left_ = false;  // Somebody takes over: errors of the machinery are no news.

@@ -1,0 +1,76 @@
+#include "sim/world/drive_watch.h"
+
+namespace weft::sim {
+namespace {
+
+std::string to_text(SegmentSlot slot) {
+    return "slot " + std::to_string(slot.slot.value) + " of drive " +
+           std::to_string(slot.drive.value) + ", generation " +
+           std::to_string(slot.generation.value);
+}
+
+}  // namespace
+
+bool DriveWatch::is_fenced(DriveId drive, Fence fence) const {
+    auto highest = fences_.find({drive, fence.owner});
+    return highest != fences_.end() && fence.epoch < highest->second;
+}
+
+bool DriveWatch::is_gone(SegmentSlot slot) const {
+    Place place{slot.drive, slot.slot};
+    auto latest = given_.find(place);
+    bool given_again = latest != given_.end() && slot.generation < latest->second;
+    return given_again || freed_.contains({place, slot.generation});
+}
+
+void DriveWatch::check(bool refused, const Result<Done>& done, SegmentSlot slot, const char* what) {
+    if (refused && done.ok()) broken_(std::string(what) + ": " + to_text(slot));
+}
+
+Task<SegmentSlot> DriveWatch::allocate(DriveId drive, Fence fence, SegmentId segment,
+                                       std::uint16_t chunk) {
+    bool fenced = is_fenced(drive, fence);
+    auto given = co_await drives_->allocate(drive, fence, segment, chunk);
+    if (!given.ok()) co_return given;
+    SegmentSlot slot = given.value();
+    check(fenced, Done{}, slot, "given to who was fenced");
+    auto [latest, fresh] = given_.try_emplace(Place{drive, slot.slot}, slot.generation);
+    check(!fresh && slot.generation <= latest->second, Done{}, slot, "given out twice");
+    latest->second = std::max(latest->second, slot.generation);
+    co_return given;
+}
+
+Task<Done> DriveWatch::free(DriveId drive, Fence fence, SlotIndex slot, Generation generation) {
+    SegmentSlot named{drive, slot, generation};
+    bool fenced = is_fenced(drive, fence);
+    auto done = co_await drives_->free(drive, fence, slot, generation);
+    check(fenced, done, named, "freed by who was fenced");
+    if (done.ok()) freed_.insert({Place{drive, slot}, generation});
+    co_return done;
+}
+
+Task<Done> DriveWatch::write(SegmentSlot slot, Fence fence, std::uint32_t block, ConstBytes from) {
+    bool fenced = is_fenced(slot.drive, fence);
+    bool gone = is_gone(slot);
+    auto done = co_await drives_->write(slot, fence, block, from);
+    check(fenced, done, slot, "written by who was fenced");
+    check(gone, done, slot, "written after it was freed");
+    co_return done;
+}
+
+Task<Done> DriveWatch::read(SegmentSlot slot, std::uint32_t block, Bytes into) {
+    bool gone = is_gone(slot);
+    auto done = co_await drives_->read(slot, block, into);
+    check(gone, done, slot, "read after it was freed");
+    co_return done;
+}
+
+Task<Done> DriveWatch::fence(DriveId drive, Fence fence) {
+    auto done = co_await drives_->fence(drive, fence);
+    if (!done.ok()) co_return done;
+    Epoch& highest = fences_[{drive, fence.owner}];
+    highest = std::max(highest, fence.epoch);
+    co_return done;
+}
+
+}  // namespace weft::sim
