@@ -22,9 +22,10 @@ import threading
 
 BOUND = 300
 NO_BUG = "none"
-# How long the simulator may be silent: the clock tells nothing about a bug, so such a seed is
+# Of processor time, for one seed. How slow it is tells nothing about a bug, so such a seed is
 # passed over and found nothing.
 SEED_SECONDS = 120
+LOOK_SECONDS = 5
 HEAD = """# Planted bugs
 
 Made by `./dev sim --judge`; do not edit. Each bug is a mistake of the kind that we make, planted
@@ -39,28 +40,37 @@ seeds, from seed 1 on; without a bug all {bound} pass. "Found by" is the oracle 
 """
 
 
+def processor_seconds(pid: int) -> float:
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0  # It has ended.
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run_seeds(command: list[str]) -> tuple[int, list[str], int | None]:
     """The last seed begun, what was printed, and the exit status; None if that seed did not end."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    seed, lines, silent = 0, [], False
+    seed, lines, begun, endless = 0, [], 0.0, False
+    ended = threading.Event()
 
-    def stop():
-        nonlocal silent
-        silent = True
-        process.kill()
+    def watch():
+        nonlocal endless
+        while not ended.wait(LOOK_SECONDS):
+            if processor_seconds(process.pid) - begun > SEED_SECONDS:
+                endless = True
+                process.kill()
 
-    alarm = threading.Timer(SEED_SECONDS, stop)
-    alarm.start()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     for line in process.stdout:
         lines.append(line.rstrip())
         if number := re.fullmatch(r"seed (\d+)", lines[-1]):
-            seed = int(number[1])
-            alarm.cancel()
-            alarm = threading.Timer(SEED_SECONDS, stop)
-            alarm.start()
+            seed, begun = int(number[1]), processor_seconds(process.pid)
+    ended.set()
+    watcher.join()
     status = process.wait()
-    alarm.cancel()
-    return seed, lines, None if silent else status
+    return seed, lines, None if endless else status
 
 
 def judge(simulator: str, bug: str, bound: int, first: int = 1) -> dict:
@@ -78,23 +88,30 @@ def judge(simulator: str, bug: str, bound: int, first: int = 1) -> dict:
             continue
         spoken = next((line for line in lines if line.startswith("FAILED")), "")
         if failed := re.match(r"FAILED: \[(.*?)\] (.*)", spoken):
-            return {"seed": seed, "oracle": failed[1], "said": failed[2]}
+            return {"seed": seed, "tried": seed, "oracle": failed[1], "said": failed[2]}
         said = next((line for line in lines if "check failed" in line), lines[-1])
-        return {"seed": seed, "oracle": "own check", "said": said}
-    return {"seed": None, "oracle": "", "said": f"{unended} seeds did not end" if unended else ""}
+        return {"seed": seed, "tried": seed, "oracle": "own check", "said": said}
+    return {"seed": None, "tried": bound, "oracle": "",
+            "said": f"{unended} seeds did not end" if unended else ""}
 
 
 class Record:
     """What this very simulator has been judged by before, a line for each bug."""
 
-    def __init__(self, path: pathlib.Path, simulator: str, bound: int):
-        content = pathlib.Path(simulator).read_bytes()
-        self.key = hashlib.sha256(content).hexdigest()[:16] + f" {bound}"
+    def __init__(self, path: pathlib.Path, simulator: str):
+        self.key = hashlib.sha256(pathlib.Path(simulator).read_bytes()).hexdigest()[:16]
         self.path, self.known = path, {}
         lines = path.read_text().splitlines() if path.exists() else []
         for each in map(json.loads, lines):
             if each["key"] == self.key:
                 self.known[each["bug"]] = each
+
+    def is_done(self, bug: str, bound: int) -> bool:
+        judged = self.known.get(bug)
+        return judged is not None and (bool(judged["seed"]) or judged["tried"] >= bound)
+
+    def first(self, bug: str) -> int:
+        return self.known[bug]["tried"] + 1 if bug in self.known else 1
 
     def add(self, bug: str, judged: dict):
         self.known[bug] = judged
@@ -104,15 +121,16 @@ class Record:
 
 def judge_none(asked, record: Record) -> bool:
     """Whether all seeds pass without a bug: only then does a failing one say something."""
-    if NO_BUG not in record.known:
-        part = -(-asked.bound // asked.jobs)
+    if not record.is_done(NO_BUG, asked.bound):
+        begin = record.first(NO_BUG)
+        part = -(-(asked.bound + 1 - begin) // asked.jobs)
         parts = [(first, min(first + part - 1, asked.bound))
-                 for first in range(1, asked.bound + 1, part)]
+                 for first in range(begin, asked.bound + 1, part)]
         with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
             judged = list(pool.map(lambda each: judge(asked.simulator, NO_BUG, each[1], each[0]),
                                    parts))
         record.add(NO_BUG, next((each for each in judged if each["seed"] or each["said"]),
-                                judged[0]))
+                                judged[-1]))
     healthy = record.known[NO_BUG]
     if not healthy["seed"] and not healthy["said"]:
         return True
@@ -123,13 +141,13 @@ def judge_none(asked, record: Record) -> bool:
 
 def judge_all(asked, names: list[str], record: Record):
     def one(bug: str) -> tuple[str, dict]:
-        return bug, record.known.get(bug) or judge(asked.simulator, bug, asked.bound)
+        return bug, judge(asked.simulator, bug, asked.bound, record.first(bug))
 
+    names = [name for name in names if not record.is_done(name, asked.bound)]
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
         for task in concurrent.futures.as_completed([pool.submit(one, name) for name in names]):
             bug, judged = task.result()
-            if bug not in record.known:
-                record.add(bug, judged)
+            record.add(bug, judged)
             print(f"{bug:34} {judged['seed'] or 'not found':>9}  {judged['oracle']:16} "
                   f"{judged['said'][:120]}", flush=True)
 
@@ -157,7 +175,7 @@ def main() -> int:
     meaning = dict(line.split("\t") for line in listed.stdout.splitlines())
     names = asked.bugs or list(meaning)
     beside = pathlib.Path(asked.simulator).parent / "judged.jsonl"
-    record = Record(asked.record or beside, asked.simulator, asked.bound)
+    record = Record(asked.record or beside, asked.simulator)
     if not judge_none(asked, record):
         return 1
     judge_all(asked, names, record)
