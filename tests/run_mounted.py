@@ -260,7 +260,7 @@ def main():
     parser.add_argument("--patience", type=float, default=1, help="stretches the deadlines")
     parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB_MOST,
                         help="the most a cluster's process may have resident")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.build = options.build.resolve()
     if options.seed is None:
         options.seed = int(time.time()) % 1_000_000
