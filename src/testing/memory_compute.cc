@@ -30,6 +30,13 @@ void MemoryCompute::close_session(SessionId session) {
     for (auto& [id, inode] : inodes_) inode.leases.erase(session);
 }
 
+void MemoryCompute::drop_holdings(SessionId session) {
+    for (auto& [id, inode] : inodes_) {
+        std::erase_if(inode.locks, [session](const auto& held) { return held.session == session; });
+    }
+    std::erase_if(handles_, [session](const auto& one) { return one.second.session == session; });
+}
+
 void MemoryCompute::unblock(std::string operation) {
     blocked_.erase(operation);
     held_.erase(operation);

@@ -23,6 +23,8 @@ public:
     // Whose leases are recalled. Without a holder a session gets none.
     void open_session(SessionId session, LeaseHolder& holder) { holders_[session] = &holder; }
     void close_session(SessionId session);
+    // Its locks and open files go.
+    void drop_holdings(SessionId session);
 
     // Each call waits so long before it acts.
     void set_latency(Nanos latency) { latency_ = latency; }

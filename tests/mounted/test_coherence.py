@@ -193,6 +193,52 @@ def pass_a_lock_on(pair):
     os.close(other)
 
 
+@deadline(180, 600)
+def test_signals_while_the_cluster_is_away(world):
+    """Only a program that is killed gives up; a timer's signal makes no call fail."""
+
+    def busy(top, telling: int):
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        while not (top / "enough").exists():
+            os.mkdir(top / "folder")
+            os.rename(top / "folder", top / "renamed")
+            os.rmdir(top / "renamed")
+            os.write(telling, b"1")
+
+    with world.cluster() as cluster:
+        cluster.start()
+        top = cluster.folder / "a"
+        cluster.mount_apart(top)
+        listening, telling = os.pipe()
+        worker = os.fork()
+        if worker == 0:
+            in_child(lambda: busy(top, telling))
+        for _ in range(3):
+            os.read(listening, 1)
+            cluster.kill()
+            waiter = os.fork()
+            if waiter == 0:
+                in_child(lambda: os.mkdir(top / "never"))
+            time.sleep(1)  # Long enough for many signals; what is killed waits by then, mostly.
+            os.kill(waiter, signal.SIGKILL)
+            poll("what is killed ends", lambda: os.waitpid(waiter, os.WNOHANG)[0], 10)
+            cluster.start()
+        (top / "enough").touch()
+        poll_child(worker)
+
+
+def poll_child(child: int):
+    ended = []
+
+    def has_ended():
+        ended[:] = os.waitpid(child, os.WNOHANG)
+        return ended[0]
+
+    poll("the worker is done", has_ended, 60)
+    expect(ended[1] == 0, "a worker failed; see above")
+
+
 @deadline(120, 300)
 def test_many_wait_for_one_lock(world):
     """More than one connection serves at once: the unlock that they wait for must get through."""

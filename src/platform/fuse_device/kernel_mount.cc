@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -250,11 +249,6 @@ Task<Done> unmount_fuse(Machine* machine, std::string path, bool lazy) {
     int status = co_await or_return(co_await run_child(machine, std::move(words)));
     if (status != 0) co_return Error{Code::would_block, "files in it are in use"};
     co_return Done{};
-}
-
-bool is_dead_mount(const std::string& path) {
-    struct stat status{};
-    return stat(path.c_str(), &status) != 0 && errno == ENOTCONN;
 }
 
 }  // namespace weft

@@ -21,7 +21,4 @@ Task<std::unique_ptr<FuseChannel>> mount_fuse(Machine* machine, std::string sour
 // sight at once and lets open files end it. would_block: it is in use. not_found: not mounted.
 Task<Done> unmount_fuse(Machine* machine, std::string path, bool lazy);
 
-// What is mounted at the path has lost its process ("transport endpoint is not connected").
-bool is_dead_mount(const std::string& path);
-
 }  // namespace weft

@@ -81,6 +81,17 @@ std::string current_folder() {
     return std::filesystem::current_path(error).string();
 }
 
+std::string find_program(const std::string& name) {
+    std::istringstream folders(environment("PATH").value_or(std::string()));
+    for (std::string folder; std::getline(folders, folder, ':');) {
+        std::string path = folder + "/" + name;
+        if (access(path.c_str(), X_OK) != 0) continue;
+        std::error_code error;
+        return std::filesystem::canonical(path, error).string();
+    }
+    return {};
+}
+
 Result<int> start_detached(std::vector<std::string> arguments, std::string log_path) {
     int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (log < 0) return Error{Code::io_failed, "process.open_log"};
@@ -144,6 +155,19 @@ bool wait_for_end(int pid, Nanos most) {
 
 bool send_kill(int pid) {
     return kill(pid, SIGKILL) == 0;
+}
+
+bool is_dying(std::uint32_t thread) {
+    std::ifstream file("/proc/" + std::to_string(thread) + "/status");
+    bool known = false;
+    for (std::string line; std::getline(file, line);) {
+        bool pending = line.starts_with("SigPnd:") || line.starts_with("ShdPnd:");
+        if (!pending) continue;
+        known = true;
+        std::uint64_t signals = std::strtoull(line.c_str() + 7, nullptr, 16);
+        if ((signals >> (SIGKILL - 1) & 1) != 0) return true;
+    }
+    return !known;
 }
 
 void pause(Nanos duration) {
@@ -226,6 +250,38 @@ std::vector<std::string> names_in(const std::string& path) {
 bool exists(const std::string& path) {
     std::error_code error;
     return std::filesystem::exists(path, error);
+}
+
+bool is_dead_mount(const std::string& path) {
+    // What the kernel has cached outlives the process that told it.
+    struct statx status{};
+    int failed = statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &status);
+    return failed != 0 && errno == ENOTCONN;
+}
+
+std::vector<std::string> mounted_paths(const std::string& type) {
+    std::vector<std::string> paths;
+    std::ifstream mounts("/proc/self/mounts");
+    for (std::string line; std::getline(mounts, line);) {
+        std::istringstream fields(line);
+        std::string source, path, kind;
+        fields >> source >> path >> kind;
+        if (kind != type) continue;
+        // Blanks and the like are written as \040.
+        std::string plain;
+        for (std::size_t i = 0; i < path.size(); ++i) {
+            bool escape = path[i] == '\\' && i + 3 < path.size();
+            if (!escape) {
+                plain.push_back(path[i]);
+                continue;
+            }
+            plain.push_back(
+                static_cast<char>(std::strtol(path.substr(i + 1, 3).c_str(), nullptr, 8)));
+            i += 3;
+        }
+        paths.push_back(std::move(plain));
+    }
+    return paths;
 }
 
 std::uint64_t free_bytes_at(const std::string& path) {

@@ -18,6 +18,8 @@ std::string home_folder();
 // The path of the program that runs.
 std::string own_path();
 std::string current_folder();
+// Where a program is that is called without a folder: its path with no links in it, or empty.
+std::string find_program(const std::string& name);
 
 // Starts a program that outlives us: own session, no terminal, output appended to `log_path`.
 // Returns its process id.
@@ -31,6 +33,9 @@ bool is_running(int pid);
 // True if the process ended within the time.
 bool wait_for_end(int pid, Nanos most);
 bool send_kill(int pid);
+// Whether a thread of any process, by its number, is being killed: SIGKILL, or another signal that
+// ends it and leaves no core, is on its way to it. True if nothing is known of it.
+bool is_dying(std::uint32_t thread);
 
 // Waits on this thread; for command lines only, never on a reactor.
 void pause(Nanos duration);
@@ -51,6 +56,10 @@ Result<Done> remove_tree(const std::string& path);
 // Names in a folder, sorted; none if there is no such folder.
 std::vector<std::string> names_in(const std::string& path);
 bool exists(const std::string& path);
+// A mount whose process has died: nobody answers there.
+bool is_dead_mount(const std::string& path);
+// Where filesystems of this type are mounted, the latest last; a path as often as it is mounted on.
+std::vector<std::string> mounted_paths(const std::string& type);
 std::uint64_t free_bytes_at(const std::string& path);
 
 // Which file a path leads to, and how large it is: the same as before, or another by now.

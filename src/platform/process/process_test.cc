@@ -11,6 +11,12 @@ TEST(Process, OneThatLivesIsRunning) {
     EXPECT_TRUE(is_running(own_id()));
 }
 
+TEST(Process, OneThatLivesIsNotDying) {
+    EXPECT_FALSE(is_dying(static_cast<std::uint32_t>(own_id())));
+    EXPECT_TRUE(is_dying(0));
+    EXPECT_TRUE(is_dying(0x7fffffff));
+}
+
 TEST(Process, AChildThatHasEndedIsNotRunning) {
     pid_t child = fork();
     if (child == 0) _exit(0);

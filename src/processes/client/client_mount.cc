@@ -129,13 +129,16 @@ public:
 private:
     Task<Done> begin() {
         FilesystemId filesystem = co_await or_return(co_await connection_.find_filesystem());
-        if (is_dead_mount(settings_.path)) {
-            (void)co_await unmount_fuse(&machine_, settings_.path, true);
+        while (process::is_dead_mount(settings_.path)) {
+            co_await or_return(co_await unmount_fuse(&machine_, settings_.path, true));
         }
         co_await or_return(process::make_folders(settings_.path));
         channel_ = co_await or_return(
             co_await mount_fuse(&machine_, "weft:" + settings_.filesystem, settings_.path));
-        frontend_.emplace(machine_, connection_.compute(), *channel_, filesystem, SessionId());
+        frontend::FrontendSettings settings;
+        settings.is_dying = process::is_dying;
+        frontend_.emplace(machine_, connection_.compute(), *channel_, filesystem, SessionId(),
+                          std::move(settings));
         std::uint64_t number = machine_.random() | 1;
         auto opened = co_await frontend_->open_session(connection_, number);
         if (!opened.ok()) (void)co_await unmount_fuse(&machine_, settings_.path, true);

@@ -28,7 +28,31 @@ Mounts::~Mounts() = default;
 
 Task<Done> Mounts::mount(FilesystemId filesystem, std::string name, std::string path) {
     if (mounted_.contains(path)) co_return Error{Code::already_exists, "it is mounted there"};
-    if (is_dead_mount(path)) (void)co_await unmount_fuse(&machine_, path, true);
+    co_await or_return(may_mount(path));
+    starting_.insert(path);
+    Task<Done> making = make_mount(filesystem, std::move(name), path);
+    auto made = co_await making;
+    starting_.erase(path);
+    co_return made;
+}
+
+// A folder in one of our own mounts cannot be looked at: this thread would wait for itself.
+Result<Done> Mounts::may_mount(const std::string& path) const {
+    if (starting_.contains(path)) return Error{Code::already_exists, "it is being mounted there"};
+    for (const auto& [top, mounted] : mounted_) {
+        if (path.starts_with(top + "/")) {
+            return Error{Code::not_supported,
+                         "the path is in a mount of the same process; "
+                         "mount it without --in-process"};
+        }
+    }
+    return Done{};
+}
+
+Task<Done> Mounts::make_mount(FilesystemId filesystem, std::string name, std::string path) {
+    while (process::is_dead_mount(path)) {
+        co_await or_return(co_await unmount_fuse(&machine_, path, true));
+    }
     co_await or_return(process::make_folders(path));
     auto mounted = std::make_unique<Mounted>();
     mounted->filesystem = filesystem;
@@ -42,8 +66,10 @@ Task<Done> Mounts::mount(FilesystemId filesystem, std::string name, std::string 
 }
 
 Task<Done> Mounts::run(Mounted* mounted) {
+    frontend::FrontendSettings settings;
+    settings.is_dying = process::is_dying;
     mounted->frontend.emplace(machine_, compute_, *mounted->channel, mounted->filesystem,
-                              SessionId());
+                              SessionId(), std::move(settings));
     // Sessions end with this process: nobody comes back under a number.
     auto opened = co_await mounted->frontend->open_session(sessions_, 0);
     if (opened.ok()) {

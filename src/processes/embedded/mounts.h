@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ public:
     ~Mounts();
 
     // The folder is made if it is not there. already_exists: something of ours is mounted there;
+    // not_supported: it lies in a mount of this process;
     // not_permitted and others: what the kernel said.
     Task<Done> mount(FilesystemId filesystem, std::string name, std::string path);
     // Ends when everything deferred has been sent and the frontend has ended. not_found.
@@ -31,12 +33,15 @@ public:
 
 private:
     struct Mounted;
+    Result<Done> may_mount(const std::string& path) const;
+    Task<Done> make_mount(FilesystemId filesystem, std::string name, std::string path);
     Task<Done> run(Mounted* mounted);
 
     Machine& machine_;
     ComputeService& compute_;
     SessionHost& sessions_;
     std::map<std::string, std::unique_ptr<Mounted>> mounted_;
+    std::set<std::string> starting_;
     Signal ended_;
     Gate running_;
 };

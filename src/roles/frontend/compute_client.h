@@ -11,12 +11,17 @@
 
 namespace weft::frontend {
 
-// Called off by the program that waits (a signal hit it).
+// A signal has hit the program that waits.
 struct Interruption {
-    explicit Interruption(Reactor& reactor) : signal(reactor) {}
+    Interruption(Reactor& reactor, std::uint32_t of_thread) : thread(of_thread), signal(reactor) {}
+    std::uint32_t thread;
     bool requested = false;
+    bool by_any_signal = false;    // Not only by one that ends the program.
+    Nanos looked = INT64_MIN / 2;  // When it was last asked whether the thread is being killed.
     Signal signal;
 };
+
+using IsDying = std::function<bool(std::uint32_t thread)>;
 
 // Compute as this mount sees it: callers are numbered, and what may succeed later is tried
 // again, under the same number, so that programs wait through a failover instead of failing.
@@ -56,6 +61,8 @@ public:
 
     // `call` runs when compute says that the session is over; it may hold().
     void when_fenced(std::function<void()> call) { on_fenced_ = std::move(call); }
+    // Tells which interruptions count; without, all do.
+    void set_is_dying(IsDying is_dying) { is_dying_ = std::move(is_dying); }
     void hold() { held_ = true; }
     void set_session(SessionId session) { service_.set_session(session); }
     SessionId session() const { return service_.session(); }
@@ -69,7 +76,7 @@ public:
 
     // Ends with what `call` (no argument, gives a Task<T>) ends with, once that is neither
     // retry_later nor refresh_map, nor fenced while held, the patience is over, or the
-    // interruption comes. Nothing interrupts if it is null.
+    // interruption comes and counts. Nothing interrupts if it is null.
     template <class T, class Call>
     Task<T> attempt(Interruption* interruption, Call call) {
         Nanos began = reactor_.now();
@@ -89,7 +96,7 @@ public:
             }
             Nanos patience_ends = began + patience_;
             if (reactor_.now() >= patience_ends) co_return result;
-            if (interruption != nullptr && interruption->requested) {
+            if (interruption != nullptr && counts(*interruption)) {
                 co_return Error{Code::interrupted, "frontend.call"};
             }
             Nanos until = std::min(reactor_.now() + pause, patience_ends);
@@ -108,6 +115,17 @@ private:
     static constexpr Nanos kPauseLeast = 1 * kMillisecond;
     static constexpr Nanos kPauseMost = 250 * kMillisecond;
     static constexpr Nanos kPauseHeld = 20 * kMillisecond;
+    static constexpr Nanos kLookAgain = 100 * kMillisecond;
+
+    // The kernel tells of a program's first signal only, so one that did not count may be
+    // followed by one that does.
+    bool counts(Interruption& interruption) {
+        if (!interruption.requested) return false;
+        if (interruption.by_any_signal || !is_dying_) return true;
+        if (reactor_.now() < interruption.looked + kLookAgain) return false;
+        interruption.looked = reactor_.now();
+        return is_dying_(interruption.thread);
+    }
 
     Reactor& reactor_;
     SessionCompute service_;
@@ -117,6 +135,7 @@ private:
     Nanos patience_;
     std::uint64_t seq_ = 0;
     std::function<void()> on_fenced_;
+    IsDying is_dying_;
 };
 
 }  // namespace weft::frontend

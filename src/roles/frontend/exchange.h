@@ -26,7 +26,7 @@ public:
           header_(header),
           operation_(std::move(operation)),
           before_(before),
-          interruption_(reactor) {}
+          interruption_(reactor, header.pid) {}
 
     const fuse_in_header& header() const { return header_; }
     Operation& operation() { return operation_; }
@@ -63,7 +63,10 @@ public:
     Memory& memory() { return memory_; }
 
     // What a wait that is called off must tell compute.
-    void wait_for_lock(LockRequest request) { waiting_lock_ = request; }
+    void wait_for_lock(LockRequest request) {
+        waiting_lock_ = request;
+        interruption_.by_any_signal = true;
+    }
     const std::optional<LockRequest>& waiting_lock() const { return waiting_lock_; }
 
     // Counts against the requests served at once; given up by requests that wait for long.

@@ -6,6 +6,7 @@
 #include "platform/runtime/task.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace weft::frontend {
@@ -22,6 +23,10 @@ struct FrontendSettings {
     Nanos lease_time = 3600 * kSecond;
     // How long a request waits for a cluster that does not answer, before it fails.
     Nanos patience = 120 * kSecond;
+    // Whether a thread (of fuse_in_header) is being killed. Then it waits for nothing; any other
+    // signal ends no more than a wait for a lock, as on a local disk. Without, every signal ends
+    // every wait.
+    std::function<bool(std::uint32_t thread)> is_dying;
     // flock and fcntl locks are seen by all clients. Without, the kernel keeps them to itself,
     // and closing a file that was only read costs no request.
     bool shared_locks = true;

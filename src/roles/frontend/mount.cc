@@ -61,6 +61,7 @@ Mount::Mount(Reactor& reactor, ComputeService& compute, FuseChannel& channel,
 
 Task<Done> Mount::run() {
     CHECK(!std::exchange(running_, true));
+    compute_.set_is_dying(settings_.is_dying);
     compute_.when_fenced([this] { session_lost(); });
     background_.spawn(write_behind_.run());
     (void)co_await receive_all();
@@ -176,7 +177,10 @@ Task<Done> Mount::cancel_lock(std::uint64_t unique) {
 
 // The kernel is gone: nobody waits for replies any more, but what was acknowledged counts.
 Task<Done> Mount::drain() {
-    for (std::size_t i = 0; i < exchanges_.size(); ++i) interrupt(exchanges_[i]->header().unique);
+    for (std::size_t i = 0; i < exchanges_.size(); ++i) {
+        exchanges_[i]->interruption()->by_any_signal = true;
+        interrupt(exchanges_[i]->header().unique);
+    }
     (void)co_await requests_.close();
     write_behind_.stop();
     (void)co_await write_behind_.flush_all();

@@ -159,6 +159,8 @@ private:
     void forget_grants();
     Task<Done> drop_all_caches();
     Task<Done> reclaim();
+    template <class T, class Call>
+    Task<T> insist(Call call);
     Task<Done> reopen(std::uint64_t handle);
     std::optional<std::uint64_t> handle_to_reopen();
     Task<Done> judge_deferred(FilePtr file);

@@ -118,6 +118,21 @@ Task<Done> Mount::drop_all_caches() {
     co_return Done{};
 }
 
+// What cannot be done yet is tried again, as long as the session lasts: a file that is not opened
+// again, or a lock that is not taken again, is lost to its program.
+template <class T, class Call>
+Task<T> Mount::insist(Call call) {
+    Nanos pause = kPauseLeast;
+    for (;;) {
+        Result<T> result = co_await call();
+        Code code = result.code();
+        bool later = code == Code::retry_later || code == Code::refresh_map;
+        if (!later || lost_again_ || !renewing_) co_return result;
+        co_await sleep(reactor_, pause);
+        pause = std::min(2 * pause, kPauseMost);
+    }
+}
+
 // Before anything else goes out under the new session, so that locks are not taken from one
 // program of ours by another.
 Task<Done> Mount::reclaim() {
@@ -155,7 +170,12 @@ Task<Done> Mount::reopen(std::uint64_t handle) {
     Caller caller = compute_.own_writer();
     LeaseMode want = writes ? LeaseMode::write : LeaseMode::read;
     Moments before = moments();
-    auto opened = co_await compute_.service()->open(caller, compute_.file(file->inode), want);
+    FileId id = compute_.file(file->inode);
+    ComputeService* service = compute_.service();
+    auto call = [=] {
+        return service->open(caller, id, want);
+    };
+    auto opened = co_await insist<Opened>(call);
     if (opened.code() == Code::fenced) lost_again_ = renewing_;
     if (!opened.ok()) co_return opened.error();
     open = files_.find_open(handle);
@@ -188,7 +208,12 @@ Task<Done> Mount::judge_deferred(FilePtr file) {
 Task<Done> Mount::reclaim_locks(InodeId inode) {
     for (LockRequest held : held_locks_.of(inode)) {
         Caller caller = compute_.own_writer();
-        auto locked = co_await compute_.service()->lock(caller, compute_.file(inode), held);
+        FileId id = compute_.file(inode);
+        ComputeService* service = compute_.service();
+        auto call = [=] {
+            return service->lock(caller, id, held);
+        };
+        auto locked = co_await insist<Done>(call);
         if (locked.code() == Code::fenced) lost_again_ = renewing_;
         if (locked.ok() || lost_again_) continue;
         held.kind = LockRequest::Kind::unlock;

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
+
 namespace weft::frontend {
 namespace {
 
@@ -143,6 +145,59 @@ TEST(Session, AnInterruptEndsTryingAgain) {
     EXPECT_FALSE(mount.answered(waiting));
     mount.send(FUSE_INTERRUPT, 0, fuse_interrupt_in{waiting});
     EXPECT_EQ(mount.take(waiting).error, EINTR);
+}
+
+// A timer's signal must not make mkdir() fail, as it does not on a disk; kill -9 must work.
+TEST(Session, OnlyAProgramThatIsKilledGivesUp) {
+    std::uint32_t asked = 0;
+    bool dying = false;
+    FrontendSettings settings;
+    settings.is_dying = [&](std::uint32_t thread) {
+        asked = thread;
+        return dying;
+    };
+    MountFixture mount(settings);
+    mount.compute.fail("lookup", Code::retry_later, 1000000);
+    auto waiting = mount.send(FUSE_LOOKUP, 1, MountFixture::text("x"));
+    mount.send(FUSE_INTERRUPT, 0, fuse_interrupt_in{waiting});
+    mount.pass(10 * kSecond);
+    EXPECT_FALSE(mount.answered(waiting));
+    EXPECT_EQ(asked, 42U);
+    dying = true;
+    mount.pass(kSecond);
+    ASSERT_TRUE(mount.answered(waiting));
+    EXPECT_EQ(mount.take(waiting).error, EINTR);
+}
+
+TEST(Session, AnySignalEndsAWaitForALock) {
+    FrontendSettings settings;
+    settings.is_dying = [](std::uint32_t) {
+        return false;
+    };
+    MountFixture mount(settings);
+    auto file = mount.create("f");
+    mount.compute.fail("lock", Code::retry_later, 1000000);
+    fuse_lk_in lock{};
+    lock.lk.end = INT64_MAX;
+    lock.lk.type = F_WRLCK;
+    auto waiting = mount.send(FUSE_SETLKW, file.inode, lock);
+    mount.send(FUSE_INTERRUPT, 0, fuse_interrupt_in{waiting});
+    mount.pass(kSecond);
+    ASSERT_TRUE(mount.answered(waiting));
+    EXPECT_EQ(mount.take(waiting).error, EINTR);
+}
+
+TEST(Session, NobodyWaitsOnceTheFilesystemIsUnmounted) {
+    FrontendSettings settings;
+    settings.is_dying = [](std::uint32_t) {
+        return false;
+    };
+    MountFixture mount(settings);
+    mount.compute.fail("lookup", Code::retry_later, 1000000);
+    mount.send(FUSE_LOOKUP, 1, MountFixture::text("x"));
+    mount.role.stop();
+    mount.pass(10 * kSecond);
+    EXPECT_TRUE(mount.ended());
 }
 
 // What the kernel has cached is not covered any more.

@@ -1,0 +1,84 @@
+#include "roles/frontend/frontend_testing_internal.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+
+namespace weft::frontend {
+namespace {
+
+// A mount that gets another session of the compute in memory whenever it has lost one.
+struct Renewing : MountFixture, SessionHost {
+    Renewing() { EXPECT_TRUE(reactor.run(role.open_session(*this, 5)).ok()); }
+
+    Task<SessionId> open_session(LeaseHolder*, Client) override {
+        session.value += 1;
+        compute.open_session(session, role);
+        co_return session;
+    }
+    Task<Done> close_session(SessionId ended) override {
+        compute.close_session(ended);
+        co_return Done{};
+    }
+    // Its locks go with it.
+    void lose_session() {
+        compute.close_session(session);
+        compute.drop_holdings(session);
+        role.session_ended();
+        pass(5 * kSecond);
+    }
+    Reply set_lock(const Opened& file, std::uint64_t owner) {
+        fuse_lk_in in{};
+        in.fh = file.handle;
+        in.owner = owner;
+        in.lk.end = INT64_MAX;
+        in.lk.type = F_WRLCK;
+        return ask(FUSE_SETLK, file.inode, in);
+    }
+
+    SessionId session{100};
+};
+
+TEST(Renewal, FilesStayOpenAndLocksStayHeld) {
+    Renewing mount;
+    auto file = mount.create("f");
+    EXPECT_EQ(mount.set_lock(file, 1).error, 0);
+    mount.compute.clear_calls();
+    mount.lose_session();
+    EXPECT_EQ(mount.compute.count("open"), 1U);
+    EXPECT_EQ(mount.compute.count("lock"), 1U);
+    EXPECT_EQ(mount.write(file, 0, "still mine"), 0);
+    EXPECT_EQ(mount.fsync(file), 0);
+    EXPECT_EQ(mount.set_lock(file, 2).error, EAGAIN);
+}
+
+// A compute that has just come up may be busy.
+TEST(Renewal, TriesAgainWhatComputeCannotDoYet) {
+    Renewing mount;
+    auto file = mount.create("f");
+    EXPECT_EQ(mount.set_lock(file, 1).error, 0);
+    mount.compute.fail("open", Code::retry_later, 3);
+    mount.compute.fail("lock", Code::retry_later, 3);
+    mount.lose_session();
+    EXPECT_EQ(mount.write(file, 0, "still mine"), 0);
+    EXPECT_EQ(mount.fsync(file), 0);
+    EXPECT_EQ(mount.set_lock(file, 2).error, EAGAIN);
+    // Compute knows that the file is open: its last name may go, and not yet the file.
+    EXPECT_EQ(mount.ask(FUSE_UNLINK, 1, MountFixture::text("f")).error, 0);
+    EXPECT_TRUE(mount.compute.exists(InodeId{file.inode}));
+}
+
+TEST(Renewal, AFileWhoseLockAnotherTookGivesErrors) {
+    Renewing mount;
+    auto file = mount.create("f");
+    EXPECT_EQ(mount.set_lock(file, 1).error, 0);
+    mount.compute.fail("lock", Code::would_block);
+    mount.lose_session();
+    EXPECT_EQ(mount.write(file, 0, "not mine"), EIO);
+    EXPECT_EQ(mount.fsync(file), EIO);
+    auto other = mount.create("g");
+    EXPECT_EQ(mount.write(other, 0, "well"), 0);
+}
+
+}  // namespace
+}  // namespace weft::frontend
