@@ -11,6 +11,9 @@ namespace {
 constexpr Nanos kProbeInterval = 500 * kMillisecond;
 constexpr int kDriveGraceProbes = 4;
 constexpr std::size_t kNameBytesMost = 64;
+constexpr Error kNoSuchDrive{Code::not_found, "no such drive; 'weft drive list' has them all"};
+constexpr Error kNoSuchFilesystem{Code::not_found,
+                                  "no such filesystem; 'weft fs list' has them all"};
 
 bool valid_name(std::string_view name) {
     if (name.empty() || name.size() > kNameBytesMost || name.front() == '-') return false;
@@ -52,7 +55,8 @@ ManagementRole::ManagementRole(Reactor& reactor, DriveAdmin& drive_admin, DriveS
       stopping_(reactor) {}
 
 Task<Done> ManagementRole::create(ClusterSpec spec, Progress progress) {
-    if (!valid(spec)) co_return Error{Code::invalid, "cluster.create"};
+    if (!valid(spec))
+        co_return Error{Code::invalid, "a scheme, size, name or number of drives that cannot be"};
     ClusterMap map;
     map.cluster = reactor_.random() | 1;
     map.name = spec.name;
@@ -95,7 +99,8 @@ Task<Done> ManagementRole::open(std::vector<std::string> drive_paths) {
         auto map = decode_cluster_map(stored.value());
         if (map.has_value() && map->epoch > newest.epoch) newest = std::move(*map);
     }
-    if (newest.epoch == Epoch{}) co_return Error{Code::corrupt, "cluster.open"};
+    if (newest.epoch == Epoch{})
+        co_return Error{Code::corrupt, "no drive has a cluster map that can be read"};
     std::size_t missing = 0;
     for (DriveEntry& entry : newest.drives) {
         auto at = found.find(entry.id);
@@ -111,7 +116,8 @@ Task<Done> ManagementRole::open(std::vector<std::string> drive_paths) {
             (void)co_await drive_admin_.detach(id);
         }
     }
-    if (missing > newest.parity_width) co_return Error{Code::unavailable, "cluster.open"};
+    if (missing > newest.parity_width)
+        co_return Error{Code::unavailable, "more drives are missing than parity makes up for"};
     map_ = std::move(newest);
     ClusterMap next = map_;
     ++next.epoch.value;  // Whoever served before is fenced by it.
@@ -146,7 +152,8 @@ Task<Done> ManagementRole::probe_once() {
         auto answer = co_await drive_admin_.probe(entry.id);
         if (answer.ok()) {
             failed_probes_.erase(entry.id);
-        } else if (++failed_probes_[entry.id] == kDriveGraceProbes) {
+        } else if (++failed_probes_[entry.id] >= kDriveGraceProbes) {
+            // Again at the next probe, if the map could not be stored.
             (void)co_await fail_drive(entry.id, true);
         }
     }
@@ -172,7 +179,7 @@ Task<Done> ManagementRole::store(ClusterMap map) {
     // More than m without it could be all that is there at the next start.
     auto stored = std::count_if(results.begin(), results.end(), [](auto& r) { return r.ok(); });
     if (static_cast<std::size_t>(stored) + map.parity_width < results.size() || stored == 0) {
-        co_return Error{Code::unavailable, "cluster.store_map"};
+        co_return Error{Code::unavailable, "too few drives answer to store the cluster map"};
     }
     co_return Done{};
 }
@@ -180,8 +187,11 @@ Task<Done> ManagementRole::store(ClusterMap map) {
 Task<FilesystemEntry> ManagementRole::create_filesystem(std::string name,
                                                         std::uint64_t capacity_bytes) {
     auto lock = co_await or_return(co_await changing_.lock());
-    if (!valid_name(name)) co_return Error{Code::invalid, "fs.create"};
-    if (map_.filesystem(name) != nullptr) co_return Error{Code::already_exists, "fs.create"};
+    if (!valid_name(name))
+        co_return Error{Code::invalid,
+                        "a name is 1 to 64 letters, digits, '.', '_' and '-', not first"};
+    if (map_.filesystem(name) != nullptr)
+        co_return Error{Code::already_exists, "there is a filesystem of that name"};
     FilesystemEntry entry;
     entry.id = next_filesystem_id(map_);
     entry.name = std::move(name);
@@ -200,7 +210,7 @@ Task<FilesystemEntry> ManagementRole::resize_filesystem(std::string name,
     auto lock = co_await or_return(co_await changing_.lock());
     ClusterMap next = map_;
     FilesystemEntry* entry = find(next, name);
-    if (entry == nullptr) co_return Error{Code::not_found, "fs.resize"};
+    if (entry == nullptr) co_return kNoSuchFilesystem;
     entry->capacity_bytes = round_up(capacity_bytes, kBlockBytes);
     FilesystemEntry resized = *entry;
     co_await or_return(co_await adopt(std::move(next)));
@@ -211,7 +221,7 @@ Task<Done> ManagementRole::remove_filesystem(std::string name) {
     auto lock = co_await or_return(co_await changing_.lock());
     ClusterMap next = map_;
     FilesystemEntry* entry = find(next, name);
-    if (entry == nullptr) co_return Error{Code::not_found, "fs.remove"};
+    if (entry == nullptr) co_return kNoSuchFilesystem;
     FilesystemId id = entry->id;
     std::erase_if(next.filesystems, [id](const auto& fs) { return fs.id == id; });
     co_await or_return(co_await adopt(std::move(next)));
@@ -228,18 +238,32 @@ std::size_t ManagementRole::failed_domains(const ClusterMap& map) const {
 
 Task<Done> ManagementRole::fail_drive(DriveId drive, bool force) {
     auto lock = co_await or_return(co_await changing_.lock());
+    Task<Done> check = may_fail(drive, force);
+    co_await or_return(co_await check);
+    Task<Done> failing = fail_now(drive);
+    co_return co_await failing;
+}
+
+Task<Done> ManagementRole::may_fail(DriveId drive, bool force) {
+    const DriveEntry* entry = map_.drive(drive);
+    if (entry == nullptr) co_return kNoSuchDrive;
+    if (entry->state == DriveState::failed || force || compute_ == nullptr) co_return Done{};
+    auto report = co_await or_return(co_await compute_->report());
+    if (report.missing_most >= map_.parity_width) {
+        co_return Error{Code::not_permitted,
+                        "data would be lost, for too many drives are missing already; wait until "
+                        "'weft status' says healthy"};
+    }
+    co_return Done{};
+}
+
+Task<Done> ManagementRole::fail_now(DriveId drive) {
     ClusterMap next = map_;
     auto entry = std::find_if(next.drives.begin(), next.drives.end(),
                               [drive](const auto& e) { return e.id == drive; });
-    if (entry == next.drives.end()) co_return Error{Code::not_found, "drive.fail"};
+    if (entry == next.drives.end()) co_return kNoSuchDrive;
     if (entry->state == DriveState::failed) co_return Done{};
     entry->state = DriveState::failed;
-    if (!force && compute_ != nullptr) {
-        auto report = co_await or_return(co_await compute_->report());
-        if (report.missing_most >= map_.parity_width) {
-            co_return Error{Code::not_permitted, "drive.fail: data would be lost"};
-        }
-    }
     (void)co_await drive_admin_.detach(drive);
     co_return co_await adopt(std::move(next));
 }
@@ -273,17 +297,18 @@ Task<DriveEntry> ManagementRole::add_drive(std::string path, std::uint64_t size_
 
 Task<DriveEntry> ManagementRole::replace_drive(DriveId instead_of, std::string path,
                                                std::uint64_t size_bytes, bool overwrite) {
-    const DriveEntry* old = map_.drive(instead_of);
-    if (old == nullptr) co_return Error{Code::not_found, "drive.replace"};
-    FailureDomainId domain = old->domain;
-    co_await or_return(co_await fail_drive(instead_of, false));
     auto lock = co_await or_return(co_await changing_.lock());
+    Task<Done> check = may_fail(instead_of, false);
+    co_await or_return(co_await check);
     DriveEntry entry;
     entry.id = unused_drive_id();
-    entry.domain = domain;
+    entry.domain = map_.drive(instead_of)->domain;
     entry.path = std::move(path);
     entry.size_bytes = size_bytes;
+    // First, so that a path that will not do costs no drive.
     entry = co_await or_return(co_await format_new(entry, overwrite));
+    Task<Done> failing = fail_now(instead_of);
+    co_await or_return(co_await failing);
     ClusterMap next = map_;
     std::erase_if(next.drives, [instead_of](const auto& e) { return e.id == instead_of; });
     next.drives.push_back(entry);

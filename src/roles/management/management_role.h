@@ -55,10 +55,11 @@ public:
     Task<FilesystemEntry> resize_filesystem(std::string name, std::uint64_t capacity_bytes);
     Task<Done> remove_filesystem(std::string name);
 
-    // not_found; invalid if so many would be failed that data were lost, unless `force`.
+    // not_found; not_permitted if so many would be failed that data were lost, unless `force`.
     Task<Done> fail_drive(DriveId drive, bool force);
     // A new, empty drive in a failure domain of its own, or in that of `instead_of`, which is
-    // forgotten. already_exists, not_found.
+    // forgotten. already_exists, not_found; not_permitted as above. An error leaves the old one
+    // as it was, or failed.
     Task<DriveEntry> add_drive(std::string path, std::uint64_t size_bytes, bool overwrite);
     Task<DriveEntry> replace_drive(DriveId instead_of, std::string path, std::uint64_t size_bytes,
                                    bool overwrite);
@@ -70,6 +71,8 @@ private:
     // Makes `next` the map: epoch, store, tell compute.
     Task<Done> adopt(ClusterMap next);
     Task<Done> store(ClusterMap map);
+    Task<Done> may_fail(DriveId drive, bool force);
+    Task<Done> fail_now(DriveId drive);
     Task<DriveEntry> format_new(DriveEntry entry, bool overwrite);
     DriveId unused_drive_id() const;
     std::size_t failed_domains(const ClusterMap& map) const;

@@ -186,6 +186,33 @@ TEST(Management, RefusesToFailADriveWhereDataWouldBeLost) {
     EXPECT_EQ(world.reactor.run(world.role.fail_drive(DriveId{77}, true)).code(), Code::not_found);
 }
 
+// A path that is mistyped must not cost the drive that was to be replaced.
+TEST(Management, KeepsTheOldDriveIfTheNewOneWillNotDo) {
+    World world;
+    world.create();
+    auto replaced = world.reactor.run(world.role.replace_drive(DriveId{4}, "3", 0, false));
+    EXPECT_EQ(replaced.code(), Code::already_exists);
+    EXPECT_EQ(world.role.map().drive(DriveId{4})->state, DriveState::active);
+    EXPECT_TRUE(world.admin.attached.contains(DriveId{4}));
+    world.compute.missing_most = 2;
+    replaced = world.reactor.run(world.role.replace_drive(DriveId{4}, "6", 0, false));
+    EXPECT_EQ(replaced.code(), Code::not_permitted);
+    EXPECT_FALSE(world.admin.formatted.contains("6"));
+}
+
+TEST(Management, FailsADriveThatIsGoneEvenIfTheMapCannotBeStoredAtFirst) {
+    World world;
+    world.create();
+    world.role.start();
+    world.admin.broken.insert(DriveId{2});
+    for (std::uint32_t id : {0U, 1U, 3U, 4U}) world.drives.set_gone(DriveId{id}, true);
+    while (world.reactor.now() < 20 * kSecond) ASSERT_TRUE(world.reactor.step());
+    EXPECT_EQ(world.role.map().drive(DriveId{2})->state, DriveState::active);
+    for (std::uint32_t id : {0U, 1U, 3U, 4U}) world.drives.set_gone(DriveId{id}, false);
+    while (world.reactor.now() < 40 * kSecond) ASSERT_TRUE(world.reactor.step());
+    EXPECT_EQ(world.role.map().drive(DriveId{2})->state, DriveState::failed);
+}
+
 TEST(Management, PutsANewDriveIntoTheDomainOfTheOneItReplaces) {
     World world;
     world.create();
