@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pathlib
 import shlex
 import subprocess
 
@@ -207,18 +208,70 @@ def test_mounts(world):
         cluster.expect_clean("after filesystems came and went")
 
 
+def times_mounted(path) -> int:
+    mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
+    return sum(line.split()[1] == str(path) for line in mounts)
+
+
+def test_killed_and_started_again(world):
+    """What a killed process had mounted is mounted once after the next start, and then gone."""
+    with world.cluster() as cluster:
+        cluster.start()
+        tree = make_tree(cluster.mount / "tree", world.seed, 50)
+        for _ in range(2):
+            os.stat(cluster.mount)  # Cached by the kernel, for longer than the process lives.
+            cluster.kill()
+            cluster.start()
+            expect(times_mounted(cluster.mount) == 1,
+                   f"mounted {times_mounted(cluster.mount)} times after a kill and a start")
+            expect_same_tree(tree, cluster.mount / "tree", "after a kill and a start")
+        cluster.kill()
+        cluster.command("umount", cluster.mount)
+        expect(times_mounted(cluster.mount) == 0, "'weft umount' leaves what has died")
+        cluster.start()
+        cluster.kill()
+        cluster.command("demo", "stop")
+        expect(times_mounted(cluster.mount) == 0, "'weft demo stop' leaves what has died")
+        cluster.start()
+        cluster.kill()
+        cluster.command("demo", "remove", "--yes")
+        expect(times_mounted(cluster.mount) == 0, "'weft demo remove' leaves what has died")
+
+
+def test_what_cannot_be_mounted_or_added(world):
+    """The process would wait for itself; and what fails changes nothing."""
+    with world.cluster() as cluster:
+        cluster.start()
+        cluster.command("mount", "--in-process", "demo", cluster.mount / "inner", code=1)
+        cluster.command("drive", "add", cluster.mount / "drive", "--size", "256M", code=1)
+        cluster.command("drive", "replace", 1, "/no/such/folder/drive", code=1)
+        states = {d["state"] for d in cluster.command("drive", "list", json=True).json()}
+        expect(states == {"active"}, f"drives are {states} after a replacement that failed")
+        cluster.command("fs", "create", b"\xff".decode(errors="surrogateescape"), "--size", "1G",
+                        code=1)
+        expect(cluster.answers(), "nothing answers at the mount")
+
+
 @deadline(600, 600)
 def test_weft_demo(world):
-    """The README's first command, as it is typed."""
+    """The README's first command, as it is typed, and then what it says to type."""
     if world.build != ROOT / "build" / "release":
         raise Skip("the script starts build/release, which is not what is tested")
     with world.cluster() as cluster:
-        place = ["--cluster", cluster.home, "--mount", cluster.mount, "--drive-size", "256M"]
-        output = run(ROOT / "weft-demo", *place, seconds=500).stdout
+        place = ["--cluster", cluster.home.name, "--mount", cluster.mount.name,
+                 "--drive-size", "256M"]
+        script = os.path.relpath(ROOT / "weft-demo", cluster.folder)
+        output = run(script, *place, seconds=500, cwd=cluster.folder).stdout
         expect(str(cluster.mount) in output, f"it does not say where it is mounted:\n{output}")
         expect(cluster.answers(), "nothing answers at the mount")
         (cluster.mount / "file").write_bytes(os.urandom(64 * KIB))
-        expect(subprocess.run(["cp", "-r", "/etc/default", cluster.mount], check=False).returncode
-               == 0, "cp -r fails")
-        cluster.command("demo", "stop")
-        cluster.command("demo", "remove", "--yes")
+        hints = [line.strip().split("   ")[0] for line in output.splitlines()
+                 if line.startswith("  ")]
+        expect(len(hints) >= 6, f"it does not say what to try:\n{output}")
+        for hint in hints:
+            hint = hint.replace("/usr/share/doc", "/etc/default")
+            hint += " --once" if hint.endswith(" top") else ""
+            hint += " --yes" if hint.endswith(" remove") else ""
+            run("sh", "-c", hint, cwd=cluster.folder, code=None if "status" in hint else 0)
+        expect(not cluster.home.exists() and times_mounted(cluster.mount) == 0,
+               "something is left after the last of its hints")

@@ -185,7 +185,7 @@ const std::map<std::string, Call, std::less<>>& calls() {
 
 std::string failed(Error error) {
     Json reply{{"ok", false}, {"code", name_of(error.code)}, {"message", error.what}};
-    return reply.dump();
+    return json_text(reply);
 }
 
 }  // namespace
@@ -207,7 +207,7 @@ Task<std::string> answer(ManagementService* management, std::string request) {
     Json reply;
     reply["ok"] = true;
     reply["value"] = std::move(value).value();
-    co_return reply.dump(-1, ' ', false, Json::error_handler_t::replace);
+    co_return json_text(reply);
 }
 
 }  // namespace weft::control

@@ -5,7 +5,7 @@
 namespace weft::control {
 
 ControlServer::ControlServer(Reactor& reactor, ManagementService& management)
-    : management_(management), connections_(reactor) {}
+    : reactor_(reactor), management_(management), connections_(reactor) {}
 
 void ControlServer::serve(std::unique_ptr<Listener> listener) {
     listener_ = std::move(listener);
@@ -21,7 +21,11 @@ Task<Done> ControlServer::stop() {
 Task<Done> ControlServer::accept_all() {
     for (;;) {
         auto accepted = co_await listener_->accept();
-        if (!accepted.ok()) co_return Done{};
+        if (accepted.code() == Code::unavailable) co_return Done{};
+        if (!accepted.ok()) {
+            co_await sleep(reactor_, kAcceptAgain);  // Out of descriptors or memory, for now.
+            continue;
+        }
         if (connections_.running() > kConnectionsMost) continue;  // Closes it.
         connections_.spawn(answer_all(std::move(accepted).value()));
     }

@@ -20,10 +20,12 @@ public:
 
 private:
     static constexpr std::size_t kConnectionsMost = 64;
+    static constexpr Nanos kAcceptAgain = 1 * kSecond;
 
     Task<Done> accept_all();
     Task<Done> answer_all(std::unique_ptr<Stream> stream);
 
+    Reactor& reactor_;
     ManagementService& management_;
     std::unique_ptr<Listener> listener_;
     Gate connections_;

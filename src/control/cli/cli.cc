@@ -4,8 +4,12 @@
 #include "control/cli/units.h"
 #include "platform/process/process.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <filesystem>
 #include <iostream>
+#include <string_view>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -27,9 +31,39 @@ std::string absolute(const std::string& path) {
     return path.empty() || path.front() == '/' ? path : process::current_folder() + "/" + path;
 }
 
-std::string without_slash(std::string path) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    return path;
+// Without needless slashes and dots, so that it is the same for whoever compares it.
+std::string plain_path(const std::string& path) {
+    std::string plain = std::filesystem::path(absolute(path)).lexically_normal().string();
+    while (plain.size() > 1 && plain.back() == '/') plain.pop_back();
+    return plain;
+}
+
+// As a shell takes it for one word.
+std::string shell_word(const std::string& word) {
+    auto plain = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+               std::string_view("/._-+@:,=%").find(c) != std::string_view::npos;
+    };
+    if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+    std::string whole = "'";
+    for (char c : word) {
+        if (c == '\'') {
+            whole += "'\\''";
+        } else {
+            whole += c;
+        }
+    }
+    return whole + "'";
+}
+
+// What to type here to call this very program.
+std::string own_name() {
+    std::string own = process::own_path();
+    if (process::find_program("weft") == own) return "weft";
+    std::string here = process::current_folder() + "/";
+    if (!own.starts_with(here)) return shell_word(own);
+    std::string below = own.substr(here.size());
+    return shell_word(below.find('/') == std::string::npos ? "./" + below : below);
 }
 
 // "4+2" into the two widths.
@@ -77,7 +111,6 @@ public:
             int code = app_.exit(error);
             return code == 0 ? kExitOk : kExitUsage;
         }
-        session_.folder = absolute(session_.folder);
         return code_;
     }
 
@@ -87,7 +120,11 @@ private:
                       std::function<int()> action) {
         CLI::App* made = parent->add_subcommand(std::move(name), std::move(about));
         made->callback([this, action = std::move(action)] {
-            session_.folder = absolute(session_.folder);
+            session_.folder = plain_path(session_.folder);
+            session_.command = own_name();
+            if (session_.folder != usual_folder()) {
+                session_.command += " --cluster " + shell_word(session_.folder);
+            }
             code_ = action();
         });
         return made;
@@ -137,7 +174,8 @@ private:
         CLI::App* fs = group("fs", "Filesystems: create, list, resize, remove");
         CLI::App* create = command(fs, "create", "Make a filesystem", [this] {
             return change("fs.create", Json{{"name", name_}, {"capacity_bytes", bytes_}},
-                          "created " + name_ + "; mount it with 'weft mount " + name_ + " PATH'");
+                          "created " + name_ + "; mount it with '" + session_.command + " mount " +
+                              name_ + " PATH'");
         });
         create->add_option("name", name_, "Its name")->required();
         add_size(create, "--size", &bytes_,
@@ -194,7 +232,7 @@ private:
     }
 
     Json new_drive() const {
-        return Json{{"path", absolute(path_)}, {"size_bytes", bytes_}, {"overwrite", yes_}};
+        return Json{{"path", plain_path(path_)}, {"size_bytes", bytes_}, {"overwrite", yes_}};
     }
 
     void add_mount_commands() {
@@ -211,16 +249,15 @@ private:
             "A mount is a process of its own. It outlives restarts of the cluster: programs wait\n"
             "up to two minutes, their open files and locks stay. An ordinary user mounts through\n"
             "fusermount3, and only a cluster whose folder is theirs, or one with --at.");
-        CLI::App* umount = command(&app_, "umount", "Unmount what is mounted at a path", [this] {
-            return unmount(session_, without_slash(absolute(path_)));
-        });
+        CLI::App* umount = command(&app_, "umount", "Unmount what is mounted at a path",
+                                   [this] { return unmount(session_, plain_path(path_)); });
         umount->add_option("path", path_, "Where it is mounted")->required();
         add_client();
     }
 
     int do_mount() {
         if (name_.empty()) return show_mounts(session_);
-        std::string path = without_slash(absolute(path_));
+        std::string path = plain_path(path_);
         if (flag_) {
             return change("mount", Json{{"filesystem", name_}, {"path", path}},
                           "mounted " + name_ + " at " + path);
@@ -277,7 +314,7 @@ private:
             command(demo, "start", "Create it, or resume it with all its data", [this] {
                 DemoSettings settings;
                 settings.serve = serve_;
-                settings.serve.mount_path = absolute(serve_.mount_path);
+                settings.serve.mount_path = plain_path(serve_.mount_path);
                 return demo_start(session_, std::move(settings));
             });
         add_serve_options(start, usual_mount());
@@ -291,7 +328,7 @@ private:
         CLI::App* serve =
             command(&app_, "serve", "Be the cluster's process (demo start does it)", [this] {
                 serve_.folder = absolute(serve_.folder);
-                serve_.mount_path = absolute(serve_.mount_path);
+                serve_.mount_path = plain_path(serve_.mount_path);
                 return session_.host().serve(serve_);
             });
         serve->add_option("--folder", serve_.folder, "Of the cluster")->required();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <vector>
 
 namespace weft::control {
 namespace {
@@ -89,29 +90,47 @@ int wait_until_served(const Session& session, int pid) {
     return kExitFailed;
 }
 
+struct Hint {
+    std::string type;
+    std::string about;
+};
+
+void print_hints(const std::vector<Hint>& hints) {
+    std::size_t width = 0;
+    for (const Hint& hint : hints) width = std::max(width, hint.type.size());
+    for (const Hint& hint : hints) {
+        std::string padding(width - hint.type.size() + 3, ' ');
+        std::cout << "  " << hint.type << padding << hint.about << "\n";
+    }
+}
+
 void print_welcome(const Session& session, const Json& status) {
-    std::string path;
-    std::string name = "demo";
+    const std::string& weft = session.command;
+    // The mount of the cluster's own process, where there are others.
+    const Json* shown = nullptr;
     for (const Json& mount : status["mounts"]) {
-        path = text_at(mount, "path");
-        name = text_at(mount, "filesystem");
+        if (shown == nullptr || !mount.contains("pid")) shown = &mount;
     }
     std::cout << "Weft is running: " << number_at(status, "data_width") << " data + "
               << number_at(status, "parity_width") << " parity over " << status["drives"].size()
               << " drives in " << session.folder << ".\n";
-    if (path.empty()) {
-        std::cout << "Nothing is mounted: 'weft mount' does it. If it should be, the reason is in\n"
-                  << session.folder << "/weft.log\n";
+    if (shown == nullptr) {
+        std::cout << "Nothing is mounted. If it should be, the reason is in " << session.folder
+                  << "/weft.log\n";
+        print_hints({{weft + " fs list", "what there is to be mounted"},
+                     {weft + " mount NAME PATH", "mount it"}});
         return;
     }
-    std::cout << "The filesystem '" << name << "' is mounted at " << path << "\n\n"
-              << "Try next:\n"
-              << "  cp -r /usr/share/doc " << path << "/        files, as on any filesystem\n"
-              << "  weft status                     health, capacity, mounts\n"
-              << "  weft drive fail 1               take a drive away; everything stays readable\n"
-              << "  weft top                        what it is doing\n"
-              << "Stop with 'weft demo stop' (all data stays; 'weft demo start' resumes),\n"
-              << "remove it and all its data with 'weft demo remove'.\n";
+    std::string path = text_at(*shown, "path");
+    std::cout << "The filesystem '" << text_at(*shown, "filesystem") << "' is mounted at " << path
+              << "\n\nTry next:\n";
+    print_hints({{"cp -r /usr/share/doc " + path + "/", "files, as on any filesystem"},
+                 {weft + " status", "health, capacity, mounts"},
+                 {weft + " drive fail 1", "take a drive away; everything stays readable"},
+                 {weft + " top", "what it is doing"},
+                 {weft + " doctor --full", "verify every block and all parity"},
+                 {weft + " demo stop", "all data stays; 'demo start' resumes"},
+                 {weft + " demo remove", "gone, with all its data"}});
 }
 
 int print_started(const Session& session) {
@@ -154,6 +173,7 @@ int demo_start(const Session& session, DemoSettings settings) {
 int demo_stop(const Session& session) {
     int pid = running_pid(session);
     if (pid == 0) {
+        drop_dead_mounts(session);
         std::cout << "nothing is running at " << session.folder << "\n";
         return kExitOk;
     }

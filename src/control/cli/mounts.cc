@@ -2,11 +2,13 @@
 #include "control/cli/table.h"
 #include "platform/process/process.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <iostream>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace weft::control {
 namespace {
@@ -142,6 +144,29 @@ int check_filesystem(const Session& session, const MountSettings& settings) {
     return kExitFailed;
 }
 
+// Where the cluster's own process mounts what it is to serve (FOLDER/process.json).
+std::vector<std::string> own_mounts(const Session& session) {
+    std::vector<std::string> paths;
+    auto text = process::read_file(session.folder + "/process.json");
+    if (!text.ok()) return paths;
+    auto json = parse_json(text.value());
+    if (!json.has_value() || !json->is_object() || !json->contains("mounts")) return paths;
+    for (const Json& mount : (*json)["mounts"]) paths.push_back(text_at(mount, "path"));
+    return paths;
+}
+
+// What is mounted there by a process that has died goes. False if nothing of ours was.
+bool drop_dead(const std::string& path) {
+    bool dropped = false;
+    while (process::is_dead_mount(path)) {
+        auto mounted = process::mounted_paths("fuse.weft");
+        bool ours = std::find(mounted.begin(), mounted.end(), path) != mounted.end();
+        if (!ours || !run_unmount(path, true)) return dropped;
+        dropped = true;
+    }
+    return dropped;
+}
+
 }  // namespace
 
 void look_at_mount(const std::string& path) {
@@ -203,6 +228,10 @@ int unmount(const Session& session, const std::string& path) {
         if (!session.print_json(Json(true))) std::cout << "unmounted " << path << "\n";
         return kExitOk;
     }
+    if (drop_dead(path)) {
+        if (!session.print_json(Json(true))) std::cout << "unmounted " << path << "\n";
+        return kExitOk;
+    }
     Json value;
     Json arguments{{"path", path}};
     if (int code = session.ask("unmount", std::move(arguments), value); code != kExitOk) {
@@ -248,7 +277,12 @@ int show_mounts(const Session& session) {
     return kExitOk;
 }
 
+void drop_dead_mounts(const Session& session) {
+    for (const std::string& path : own_mounts(session)) (void)drop_dead(path);
+}
+
 void drop_mounts(const Session& session) {
+    drop_dead_mounts(session);
     std::string folder = session.folder + "/mounts";
     for (const std::string& name : process::names_in(folder)) {
         auto told = read_told(folder + "/" + name);

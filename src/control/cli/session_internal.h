@@ -13,6 +13,7 @@ public:
 
     std::string folder;  // Of the cluster's process.
     bool json = false;
+    std::string command = "weft";  // How a person calls this program for this cluster.
 
     std::string socket_path() const { return folder + "/control.sock"; }
     // Asks, and prints what went wrong. An exit code if the command is to end here.
@@ -50,6 +51,8 @@ int mount_apart(const Session& session, const std::string& at, MountSettings set
 void look_at_mount(const std::string& path);
 int unmount(const Session& session, const std::string& path);
 int show_mounts(const Session& session);
+// Where the cluster's own process was killed while it served a mount, nobody answers any more.
+void drop_dead_mounts(const Session& session);
 // For a cluster that is being removed: nothing that its mounts have is worth keeping.
 void drop_mounts(const Session& session);
 

@@ -134,8 +134,8 @@ void print_rates(const Json& before, const Json& now) {
 int Session::ask(const std::string& verb, Json arguments, Json& value) const {
     auto reply = ask_quietly(verb, std::move(arguments));
     if (!reply.ok()) {
-        std::cerr << "weft: no cluster answers at " << folder
-                  << "; start one with 'weft demo start', or name its folder with --cluster\n";
+        std::cerr << "weft: no cluster answers at " << folder << "; start one with '" << command
+                  << " demo start', or name its folder with --cluster\n";
         return kExitUnreachable;
     }
     if (!reply.value().ok) {
@@ -153,7 +153,7 @@ Result<Reply> Session::ask_quietly(const std::string& verb, Json arguments) cons
 }
 
 bool Session::print_json(const Json& value) const {
-    if (json) std::cout << value.dump(2) << "\n";
+    if (json) std::cout << json_text(value, 2) << "\n";
     return json;
 }
 

@@ -17,6 +17,11 @@ inline std::optional<Json> parse_json(std::string_view text) {
     return value;
 }
 
+// As text; what is not UTF-8 in it becomes a replacement character. No exception leaves here.
+inline std::string json_text(const Json& value, int indent = -1) {
+    return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 // Fields of an object, with a default where absent or of another type.
 inline std::string text_at(const Json& object, const char* name) {
     auto field = object.find(name);

@@ -15,7 +15,7 @@ Result<Done> write_mount_file(const std::string& at, const MountFile& file) {
         json["error"] = file.error;
         json["code"] = name_of(file.code);
     }
-    return process::write_file(at, json.dump(2) + "\n");
+    return process::write_file(at, control::json_text(json, 2) + "\n");
 }
 
 }  // namespace weft::client

@@ -2,6 +2,7 @@
 
 #include "platform/process/process.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -219,17 +220,28 @@ Task<Done> EmbeddedCluster::fail_drive(DriveId drive, bool force) {
     return management_.fail_drive(drive, force);
 }
 
+// Known before it is used: a start that finds nothing at a path passes over it.
+Result<Done> EmbeddedCluster::remember_drive(const std::string& path) {
+    for (const std::string& top : process::mounted_paths("fuse.weft")) {
+        // It could be our own, and then this thread would wait for itself.
+        if (path.starts_with(top + "/")) {
+            return Error{Code::not_supported, "a drive cannot lie in a mounted Weft filesystem"};
+        }
+    }
+    std::vector<std::string>& paths = file_.drive_paths;
+    if (std::find(paths.begin(), paths.end(), path) != paths.end()) return Done{};
+    paths.push_back(path);
+    return remember();
+}
+
 Task<DriveEntry> EmbeddedCluster::add_drive(std::string path, std::uint64_t size, bool overwrite) {
-    // Known before it is used: a start that finds nothing at a path passes over it.
-    file_.drive_paths.push_back(path);
-    co_await or_return(remember());
+    co_await or_return(remember_drive(path));
     co_return co_await management_.add_drive(std::move(path), size, overwrite);
 }
 
 Task<DriveEntry> EmbeddedCluster::replace_drive(DriveId instead_of, std::string path,
                                                 std::uint64_t size, bool overwrite) {
-    file_.drive_paths.push_back(path);
-    co_await or_return(remember());
+    co_await or_return(remember_drive(path));
     co_return co_await management_.replace_drive(instead_of, std::move(path), size, overwrite);
 }
 

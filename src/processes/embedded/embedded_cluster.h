@@ -66,6 +66,7 @@ private:
     Task<Done> watch_signals();
     std::optional<FilesystemId> filesystem_named(const std::string& name) const;
     Result<Done> remember();
+    Result<Done> remember_drive(const std::string& path);
     void show_progress(const std::string& step, std::uint64_t done, std::uint64_t total);
 
     Machine& machine_;

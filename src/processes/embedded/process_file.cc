@@ -42,7 +42,7 @@ Result<Done> write_process_file(const std::string& folder, const ProcessFile& fi
     for (const ProcessFile::Mounted& mount : file.mounts) {
         json["mounts"].push_back(Json{{"filesystem", mount.filesystem}, {"path", mount.path}});
     }
-    return process::write_file(path_in(folder), json.dump(2) + "\n");
+    return process::write_file(path_in(folder), control::json_text(json, 2) + "\n");
 }
 
 }  // namespace weft::embedded

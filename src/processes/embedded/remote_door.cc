@@ -23,7 +23,12 @@ void RemoteDoor::serve(std::unique_ptr<Listener> listener) {
 Task<Done> RemoteDoor::accept_all(Listener* listener) {
     for (;;) {
         auto accepted = co_await listener->accept();
-        if (!accepted.ok()) co_return Done{};
+        if (accepted.code() == Code::unavailable || stopping_) co_return Done{};
+        if (!accepted.ok()) {
+            // Out of descriptors or memory, for now.
+            (void)co_await ended_.wait(reactor_.now() + kTick);
+            continue;
+        }
         if (serving_.size() >= kConnectionsMost) continue;  // Closes it.
         connections_.spawn(serve_one(std::move(accepted).value()));
     }
