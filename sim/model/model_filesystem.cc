@@ -1,8 +1,5 @@
 #include "sim/model/model_filesystem.h"
 
-#include "platform/base/bytes.h"
-#include "platform/base/siphash.h"
-
 #include <algorithm>
 #include <utility>
 
@@ -13,17 +10,6 @@ using Kind = Operation::Kind;
 constexpr std::uint64_t kRoot = 1;
 
 }  // namespace
-
-std::string& Content::edit() {
-    if (shared_.use_count() > 1) shared_ = std::make_shared<Shared>(*shared_);
-    shared_->hash.reset();
-    return shared_->bytes;
-}
-
-std::uint64_t Content::hash() const {
-    if (!shared_->hash.has_value()) shared_->hash = describe_content(shared_->bytes).hash;
-    return *shared_->hash;
-}
 
 ModelFilesystem::ModelFilesystem() {
     Inode root;
@@ -121,7 +107,7 @@ Code ModelFilesystem::make(const Operation& operation, Type type) {
     inode.type = type;
     inode.nlink = type == Type::directory ? 2 : 1;
     inode.changed = changes_;
-    if (type == Type::symlink) inode.content.edit() = operation.text;
+    if (type == Type::symlink) inode.content.write(0, operation.text);
     inodes_[number] = inode;
     Inode& directory = inodes_[place.value().directory];
     directory.entries[place.value().name] = number;
@@ -132,34 +118,32 @@ Code ModelFilesystem::make(const Operation& operation, Type type) {
 Code ModelFilesystem::write(const Operation& operation, Number number) {
     Inode& inode = inodes_[number];
     inode.changed = changes_;
-    std::string& content = inode.content.edit();
+    Content& content = inode.content;
     std::uint64_t offset = operation.offset;
     std::uint64_t end = offset + operation.length;
     std::uint64_t filled_from = 0;
     switch (operation.kind) {
         case Kind::truncate:
-            content.resize(operation.length, '\0');
+            content.resize(operation.length);
             return Code::ok;
         case Kind::punch:
         case Kind::zero:
-            for (std::uint64_t at = offset; at < std::min(end, content.size()); ++at) {
-                content[at] = '\0';
-            }
+            content.zero(offset, end);
             return Code::ok;
         case Kind::reserve:
-            if (content.size() < end) content.resize(end, '\0');
+            if (content.size() < end) content.resize(end);
             return Code::ok;
         case Kind::append:
             offset = filled_from = content.size();
-            end = offset + operation.length;
             break;
         default:
             break;
     }
-    if (content.size() < end) content.resize(end, '\0');
-    for (std::uint64_t at = offset; at < end; ++at) {
-        content[at] = fill(operation.seed, at - filled_from);
+    std::string bytes(operation.length, '\0');
+    for (std::uint64_t at = 0; at < bytes.size(); ++at) {
+        bytes[at] = fill(operation.seed, offset + at - filled_from);
     }
+    content.write(offset, bytes);
     return Code::ok;
 }
 
@@ -210,9 +194,7 @@ std::optional<std::string> ModelFilesystem::read(const Operation& operation) con
         number = found.ok() ? found.value() : 0;
     }
     if (number == 0) return std::nullopt;
-    const std::string& content = inodes_.at(number).content.bytes();
-    if (operation.offset >= content.size()) return std::string();
-    return content.substr(operation.offset, operation.length);
+    return inodes_.at(number).content.read(operation.offset, operation.length);
 }
 
 void ModelFilesystem::drop(Number inode) {
@@ -340,13 +322,11 @@ Code ModelFilesystem::copy_range(const Operation& operation) {
     if (!to.ok()) return to.code();
     // The ranges are at the same offset: within one file they overlap wholly.
     if (from.value() == to.value()) return Code::invalid;
-    const std::string& source = inodes_[from.value()].content.bytes();
+    const Content& source = inodes_[from.value()].content;
     if (operation.offset >= source.size()) return Code::ok;
-    std::string& target = inodes_[to.value()].content.edit();
-    std::uint64_t count = std::min(operation.length, source.size() - operation.offset);
-    if (target.size() < operation.offset + count) target.resize(operation.offset + count, '\0');
-    inodes_[to.value()].changed = changes_;
-    target.replace(operation.offset, count, source, operation.offset, count);
+    Inode& target = inodes_[to.value()];
+    target.changed = changes_;
+    target.content.write(operation.offset, source.read(operation.offset, operation.length));
     return Code::ok;
 }
 
@@ -361,13 +341,13 @@ void ModelFilesystem::describe(Number number, const std::string& path, std::stri
     std::string xattrs;
     for (const auto& [name, value] : inode.xattrs) xattrs += " " + name + "=" + value;
     static constexpr char kTypes[] = {'f', 'd', 'l'};
-    DescribedContent content{inode.content.bytes().size(), inode.content.hash()};
+    DescribedContent content{inode.content.size(), inode.content.hash()};
     out += describe_line(path, kTypes[static_cast<int>(inode.type)], inode.nlink, content, xattrs);
     for (const auto& [name, child] : inode.entries) describe(child, path + "/" + name, out);
 }
 
 DescribedContent describe_content(const std::string& bytes) {
-    return {bytes.size(), siphash({1, 2}, bytes_of(bytes))};
+    return {bytes.size(), content_hash(bytes)};
 }
 
 std::string describe_line(const std::string& path, char type, std::uint32_t nlink,

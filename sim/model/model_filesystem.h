@@ -1,30 +1,15 @@
 #pragma once
 
 #include "platform/base/result.h"
+#include "sim/model/content.h"
 #include "sim/model/operation.h"
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 
 namespace weft::sim {
-
-// The bytes of a file. Copies share them until one is edited.
-class Content {
-public:
-    const std::string& bytes() const { return shared_->bytes; }
-    std::string& edit();
-    std::uint64_t hash() const;
-
-private:
-    struct Shared {
-        std::string bytes;
-        std::optional<std::uint64_t> hash;  // Once it was asked for.
-    };
-    std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
-};
 
 // A filesystem in memory, as simple as it can be and still be right: the oracle. A value:
 // copying it is taking a picture.
