@@ -2,6 +2,8 @@
 
 #include "platform/fuse_device/kernel_mount.h"
 #include "platform/process/process.h"
+#include "processes/client/connection.h"
+#include "processes/client/mount_file.h"
 #include "roles/frontend/frontend_role.h"
 
 #include <cstdio>
@@ -10,94 +12,14 @@
 namespace weft::client {
 namespace {
 
-constexpr Nanos kConnectMost = 2 * kSecond;
-constexpr Nanos kCallMost = 30 * kSecond;
-constexpr Nanos kPingEvery = 1 * kSecond;
-constexpr Nanos kPingMost = 4 * kSecond;
-
-class NoLeases : public LeaseHolder {
-public:
-    Task<Done> recall(Recall) override { co_return Done{}; }
-};
-
-}  // namespace
-
-Connection::Connection(Machine& machine, const ClientSettings& settings)
-    : machine_(machine),
-      settings_(settings),
-      compute_(machine, kCallMost),
-      stopped_(machine),
-      background_(machine) {
-    background_.spawn(ping_always());
-}
-
-MountHello Connection::hello(Client client) const {
+MountHello hello_of(const ClientSettings& settings) {
     MountHello hello;
-    hello.client = client;
-    hello.filesystem = settings_.filesystem;
+    hello.filesystem = settings.filesystem;
     hello.host = process::host_name();
-    hello.path = settings_.path;
+    hello.path = settings.path;
     hello.pid = static_cast<std::uint32_t>(process::own_id());
     return hello;
 }
-
-Task<FilesystemId> Connection::find_filesystem() {
-    NoLeases nobody;
-    Client once;
-    SessionId session = co_await or_return(co_await open_session(&nobody, once));
-    FilesystemId found = *filesystem_;
-    (void)co_await close_session(session);
-    co_return found;
-}
-
-Task<SessionId> Connection::open_session(LeaseHolder* holder, Client client) {
-    Nanos deadline = machine_.now() + kConnectMost;
-    auto stream =
-        co_await or_return(co_await machine_.network().connect(settings_.address, deadline));
-    compute_.connect(std::move(stream));
-    background_.spawn(compute_.run());
-    auto welcome = co_await compute_.attach(holder, hello(client));
-    if (!welcome.ok()) {
-        (void)co_await compute_.close_session(SessionId());
-        co_return welcome.error();
-    }
-    FilesystemId filesystem = welcome.value().filesystem;
-    if (filesystem_.has_value() && *filesystem_ != filesystem) {
-        (void)co_await compute_.close_session(SessionId());
-        co_return Error{Code::not_found, "another filesystem has its name now"};
-    }
-    filesystem_ = filesystem;
-    session_ = welcome.value().session;
-    co_return session_;
-}
-
-// Earlier sessions have gone with their connections.
-Task<Done> Connection::close_session(SessionId session) {
-    if (session != session_) co_return Done{};
-    co_return co_await compute_.close_session(session);
-}
-
-// Whoever does not answer may be gone without the connection having ended: a power loss, a cut
-// network. It thinks the same of us.
-Task<Done> Connection::ping_always() {
-    while (!stopping_) {
-        Nanos next = machine_.now() + kPingEvery;
-        while (!stopping_ && machine_.now() < next) (void)co_await stopped_.wait(next);
-        if (stopping_ || compute_.closed()) continue;
-        auto answered = co_await compute_.ping(machine_.now() + kPingMost);
-        if (answered.code() == Code::retry_later) compute_.close();
-    }
-    co_return Done{};
-}
-
-Task<Done> Connection::stop() {
-    stopping_ = true;
-    stopped_.notify_all();
-    compute_.close();
-    co_return co_await background_.close();
-}
-
-namespace {
 
 // A mount from its first call to its last.
 class ClientMount {
@@ -105,7 +27,7 @@ public:
     ClientMount(Machine& machine, ClientSettings settings)
         : machine_(machine),
           settings_(std::move(settings)),
-          connection_(machine, settings_),
+          connection_(machine, machine.network(), settings_.address, hello_of(settings_)),
           background_(machine) {}
 
     Task<Done> live() {
