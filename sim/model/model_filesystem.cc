@@ -167,6 +167,10 @@ void ModelFilesystem::forget_held() {
     if (number != 0 && inodes_[number].nlink == 0) inodes_.erase(number);
 }
 
+bool ModelFilesystem::holds_named() const {
+    return held_ != 0 && inodes_.at(held_).nlink > 0;
+}
+
 std::uint64_t ModelFilesystem::last_change_of(const Path& path) const {
     auto number = find_file(path);
     return number.ok() ? inodes_.at(number.value()).changed : 0;

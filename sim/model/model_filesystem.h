@@ -27,6 +27,8 @@ public:
     std::uint64_t last_change_of(const Path& path) const;
     // The client has lost its session, and what it held open.
     void forget_held();
+    // Something is held that has a name.
+    bool holds_named() const;
     // Inodes, with the root, and what is held and has no name.
     std::uint64_t inode_count() const { return inodes_.size(); }
 

@@ -298,9 +298,25 @@ Task<Done> Client::names_of(FileId directory, std::map<std::string, FileId>* nam
 Task<Done> Client::hold(Operation operation) {
     FileId file = co_await or_return(co_await find_file(operation.path));
     Opened opened = co_await or_return(co_await compute_.open(caller(), file, LeaseMode::none));
-    if (held_.inode != InodeId()) co_await or_return(co_await let_go());
-    held_ = file;
-    handle_ = opened.handle;
+    // At once: a session that is lost from here on is asked for this one.
+    FileId before = std::exchange(held_, file);
+    std::uint64_t handle = std::exchange(handle_, opened.handle);
+    if (before.inode == InodeId()) co_return Done{};
+    co_return co_await compute_.release(caller(), before, handle);
+}
+
+Task<Done> Client::reclaim(ComputeService* raw) {
+    if (held_.inode == InodeId()) co_return Done{};
+    FileId file = held_;
+    auto opened = co_await raw->open(caller(), file, LeaseMode::none);
+    bool still = held_ == file;
+    if (opened.ok() && still) handle_ = opened.value().handle;
+    if (opened.code() == Code::stale && still) {
+        held_ = FileId();
+        held_is_lost_ = true;
+    }
+    if (opened.code() == Code::stale) co_return Done{};
+    co_await or_return(std::move(opened));
     co_return Done{};
 }
 

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weft::sim {
@@ -27,6 +28,12 @@ public:
     // (unavailable, retry_later, ...) come back as they are. `content`: what a read or a list
     // gave.
     Task<Code> run(Operation operation, std::string* content);
+    // Under the next session, by `raw`: what was held open is opened again. It may be gone if it
+    // has no name any more.
+    Task<Done> reclaim(ComputeService* raw);
+    // Whether what was held is gone, since the last time it was asked.
+    bool take_loss() { return std::exchange(held_is_lost_, false); }
+    bool held_is_lost() const { return held_is_lost_; }
     // The tree below home, in the words of ModelFilesystem::describe().
     Task<std::string> describe();
 
@@ -75,6 +82,7 @@ private:
     std::uint64_t seq_ = 0;
     FileId held_;  // Inode 0: none.
     std::uint64_t handle_ = 0;
+    bool held_is_lost_ = false;
 };
 
 }  // namespace weft::sim

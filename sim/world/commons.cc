@@ -81,7 +81,7 @@ Task<Done> Commons::make(SessionId session) {
     co_return co_await compute_->sync(caller, directory_.filesystem);
 }
 
-Task<Done> Commons::open(compute::ComputeRole* compute, FilesystemId filesystem) {
+Task<Done> Commons::open(compute::ComputeRole* compute, FilesystemId filesystem, MakeWay make_way) {
     compute_ = compute;
     directory_.filesystem = filesystem;
     if (sharers_.empty()) co_return Done{};
@@ -89,7 +89,11 @@ Task<Done> Commons::open(compute::ComputeRole* compute, FilesystemId filesystem)
     SessionId session = co_await or_return(compute_->open_session(&nobody));
     co_await or_return(co_await make(session));
     co_await or_return(co_await compute_->close_session(session));
-    for (auto& sharer : sharers_) co_await or_return(co_await sharer->open_session());
+    std::uint32_t number = 0;
+    for (auto& sharer : sharers_) {
+        std::unique_ptr<Way> way = make_way(number++);
+        co_await or_return(co_await sharer->come(std::move(way)));
+    }
     co_return Done{};
 }
 
@@ -120,6 +124,7 @@ Task<Done> Commons::count_inodes(Caller caller) {
 Task<Done> Commons::settle(Lost lost) {
     if (sharers_.empty()) co_return Done{};
     for (auto& sharer : sharers_) {
+        sharer->notice();
         bool closed = sharer->ended();
         if (closed) co_await or_return(co_await sharer->open_session());
     }
@@ -128,7 +133,7 @@ Task<Done> Commons::settle(Lost lost) {
         std::uint64_t value = 0;
         for (auto& sharer : sharers_) {
             RegisterHistory::Moment begin = tick();
-            value = co_await or_return(co_await sharer->look(&at));
+            value = co_await or_return(co_await sharer->look_surely(&at));
             at.history.read(value, begin, tick());
         }
         std::string wrong = at.history.check();
@@ -137,8 +142,15 @@ Task<Done> Commons::settle(Lost lost) {
         if (lost != Lost::nothing) at.history.reset(value);
     }
     if (lost != Lost::nothing) synced_ = 0;
-    Caller caller = sharers_.front()->caller();
-    co_return co_await count_inodes(caller);
+    if (!sharers_.front()->far()) {
+        Caller caller = sharers_.front()->caller();
+        co_return co_await count_inodes(caller);
+    }
+    NoSharer nobody;
+    Caller own;
+    own.session = co_await or_return(compute_->open_session(&nobody));
+    co_await or_return(co_await count_inodes(own));
+    co_return co_await compute_->close_session(own.session);
 }
 
 }  // namespace weft::sim

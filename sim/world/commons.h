@@ -6,7 +6,9 @@
 #include "roles/compute/compute_role.h"
 #include "sim/model/register_history.h"
 #include "sim/world/history.h"
+#include "sim/world/way.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,15 +39,17 @@ public:
     };
     // A lock that a sharer believes it has.
     struct Grip {
-        const Sharer* by = nullptr;
+        Sharer* by = nullptr;
         LockRequest request;
     };
 
     Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers);
     ~Commons();
 
-    // Makes the directory if it is not there, and a session for each sharer.
-    Task<Done> open(compute::ComputeRole* compute, FilesystemId filesystem);
+    // Makes the directory if it is not there, and a session for each sharer, who come by the
+    // ways of `make_way`.
+    using MakeWay = std::function<std::unique_ptr<Way>(std::uint32_t sharer)>;
+    Task<Done> open(compute::ComputeRole* compute, FilesystemId filesystem, MakeWay make_way);
     // Each goes on until pause().
     void begin(Gate* gate);
     void pause() { pausing_ = true; }

@@ -32,6 +32,7 @@ void World::say(std::string_view what) const {
 bool World::event(std::uint32_t round) {
     Event kind = settings_.events[chance_->below(settings_.events.size())];
     before_.reset();
+    if (network_ != nullptr) network_->forget();
     if (cuts_.events.contains(round)) return close_cleanly() && settle(Lost::nothing);
     ++tally_.events[static_cast<std::size_t>(kind)];
     say(name_of(kind));
@@ -56,6 +57,12 @@ bool World::happen(Event kind) {
             return rot();
         case Event::take_over:
             return take_over();
+        case Event::reset:
+            return reset_connections();
+        case Event::partition:
+            return partition();
+        case Event::slow_link:
+            return slow_link();
     }
     return true;
 }
@@ -67,8 +74,7 @@ bool World::start_again(Lost lost) {
 }
 
 bool World::stop_and_start() {
-    if (!close_cleanly()) return false;
-    if (!finish_done(compute_->close(), "stop")) return false;
+    if (!close_cleanly() || !stop()) return false;
     crash(true);
     return start() && settle(Lost::process);
 }
@@ -212,9 +218,11 @@ bool World::take_over() {
     if (!finish_done(open_over(compute_.get(), map_, map_.epoch), "taking over")) return false;
     gate_ = std::make_unique<Gate>(reactor_);
     working_ = false;
-    for (auto& actor : actors_) actor->client.reset();
-    commons_->forget();
-    room_.forget();
+    leave_clients();
+    if (network_ != nullptr) {
+        network_->end_server();
+        network_->serve(*compute_);
+    }
     being_left_ = false;
     commons_->be_left(false);
     ++tally_.crashes;

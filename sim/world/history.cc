@@ -73,6 +73,12 @@ void History::settle(ModelFilesystem state) {
     states_.push_back(std::move(state));
 }
 
+void History::forget_held() {
+    for (ModelFilesystem& state : states_) state.forget_held();
+    for (ModelFilesystem& state : steps_) state.forget_held();
+    after_.state.forget_held();
+}
+
 // Records survive in their order: with one, all before it.
 void History::settle_through(std::uint64_t change) {
     auto first = states_.begin();

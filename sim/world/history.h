@@ -25,6 +25,8 @@ public:
     void end(Code code);
     // The answer that POSIX asks for to the operation that was begun.
     Code expected() const { return after_.code; }
+    // What was held went with the session.
+    void forget_held();
     const ModelFilesystem& now() const { return states_.back(); }
 
     // Takes the state that the product's tree is in as the present one. False, and a text that

@@ -24,6 +24,7 @@ std::uint64_t counter(const ComputeReport& report, std::string_view name) {
 
 bool World::settle(Lost lost) {
     for (auto& actor : actors_) {
+        note_loss(actor.get());
         Result<std::string> described = std::string();
         if (!finish(actor->client->describe(), &described, "reading the tree")) return false;
         std::string difference;
@@ -106,7 +107,7 @@ bool World::check_all() {
     if (!close_cleanly() || !settle(Lost::nothing)) return false;
     if (!finish_done(until_whole(), "redundancy")) return false;
     if (!check_counts() || !check_findings()) return false;
-    if (!finish_done(compute_->close(), "close")) return false;
+    if (!stop()) return false;
     // What a stop leaves is what the next start finds.
     crash(true);
     return start() && settle(Lost::process) && check_counts() && check_findings();

@@ -41,7 +41,7 @@ void draw_clients(Chance& chance, WorldSettings& settings) {
 
 // A few kinds a run: rare ones come together, and often ones do not hide them.
 void draw_events(Chance& chance, WorldSettings& settings) {
-    for (std::size_t i = 0; i < kEvents; ++i) {
+    for (std::size_t i = 0; i < kEventsInPlace; ++i) {
         if (chance.one_in(2)) settings.events.push_back(static_cast<Event>(i));
     }
     if (settings.events.empty()) settings.events.push_back(Event::power_loss);
@@ -51,8 +51,8 @@ void draw_events(Chance& chance, WorldSettings& settings) {
 
 std::string_view name_of(Event event) {
     static constexpr std::array<std::string_view, kEvents> kNames = {
-        "crash",          "power_loss", "stop", "lose_drives",
-        "crash_degraded", "outage",     "rot",  "take_over"};
+        "crash", "power_loss", "stop",  "lose_drives", "crash_degraded", "outage",
+        "rot",   "take_over",  "reset", "partition",   "slow_link"};
     return kNames[static_cast<std::size_t>(event)];
 }
 
@@ -66,12 +66,30 @@ WorldSettings random_settings(Chance& chance) {
     return settings;
 }
 
+void draw_network(Chance& chance, WorldSettings& settings) {
+    NetworkSettings& network = settings.network;
+    network.clients = chance.one_in(2);
+    SimulatedLink& link = network.link;
+    link.delay = (5 * kMicrosecond) << chance.below(9);
+    // Steps go into pieces and their delays as well.
+    if (network.clients) settings.work_steps_most *= 3;
+    link.jitter = link.delay * static_cast<Nanos>(chance.below(8));
+    link.window_bytes = (16 * kKiB) << chance.below(5);
+    link.piece_bytes_most = 512U << chance.below(8);
+    link.reset_one_in = chance.one_in(3) ? 0 : 50ULL << chance.below(6);
+    for (std::size_t i = kEventsInPlace; i < kEvents; ++i) {
+        bool happens = chance.one_in(2);
+        if (happens && network.clients) settings.events.push_back(static_cast<Event>(i));
+    }
+}
+
 std::string to_text(const WorldSettings& settings) {
     std::string text =
         std::to_string(settings.drive_count) + " drives, " + std::to_string(settings.data_width) +
         "+" + std::to_string(settings.parity_width) + ", " + std::to_string(settings.shard_count) +
         " shards, capacity " + std::to_string(settings.capacity_bytes / kMiB) + " MiB";
     if (settings.power_safe) text += ", power safe";
+    if (settings.network.clients) text += ", over a network";
     text += "; clients:";
     for (Shape shape : settings.clients) text += " " + std::string(name_of(shape));
     text += ", " + std::to_string(settings.sharers) + " sharers; events:";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "platform/simulated/simulated_network.h"
 #include "roles/compute/settings.h"
 #include "sim/model/operation.h"
 #include "sim/world/client.h"
@@ -20,9 +21,20 @@ enum class Event {
     outage,          // Up to m drives are away for a while.
     rot,             // Bits flip on one drive and are repaired; then up to m others vanish.
     take_over,       // Another process takes over while the old one still runs.
+    // Where clients come over a network:
+    reset,      // Connections break, again and again.
+    partition,  // Nothing passes for a while, one way or both.
+    slow_link,  // It takes its time.
 };
-inline constexpr std::size_t kEvents = 8;
+inline constexpr std::size_t kEvents = 11;
+inline constexpr std::size_t kEventsInPlace = 8;
 std::string_view name_of(Event event);
+
+// The network between the processes of a run; drawn from its seed.
+struct NetworkSettings {
+    bool clients = false;  // Reach compute over it; else in place.
+    SimulatedLink link;
+};
 
 // What a run is like; drawn from its seed.
 struct WorldSettings {
@@ -42,8 +54,11 @@ struct WorldSettings {
     ClientHabits habits;
     std::vector<Event> events;  // Those that happen; drawn from with equal chance.
     compute::ComputeSettings compute;
+    NetworkSettings network;
 };
 WorldSettings random_settings(Chance& chance);
+// By a stream of chance of its own.
+void draw_network(Chance& chance, WorldSettings& settings);
 
 // One line for people.
 std::string to_text(const WorldSettings& settings);

@@ -18,6 +18,9 @@ constexpr const char* kXattr = "user.register";
 constexpr Nanos kLeftLookEvery = 100 * kMicrosecond;
 constexpr std::uint64_t kLateMost = 2 * kMillisecond;
 constexpr std::uint64_t kHoldMost = 3 * kMillisecond;
+constexpr Nanos kPause = 10 * kMillisecond;
+// A client that nobody tells finds out by asking: 1 s, and 4 s without an answer.
+constexpr Nanos kKnowsWithin = 6 * kSecond;
 
 ValueBytes bytes_of_value(std::uint64_t value) {
     return std::bit_cast<ValueBytes>(value);
@@ -39,12 +42,47 @@ bool overlap(const LockRequest& a, const LockRequest& b) {
 Sharer::Sharer(Commons& commons, std::uint64_t seed, std::uint32_t number)
     : commons_(commons), number_(number), random_(seed * 0x9e3779b97f4a7c15ULL + number + 77) {}
 
+Task<Done> Sharer::come(std::unique_ptr<Way> way) {
+    way_ = std::move(way);
+    seq_ = 0;
+    return open_session();
+}
+
 Task<Done> Sharer::open_session() {
     if (gate_ == nullptr) gate_ = std::make_unique<Gate>(commons_.reactor_);
-    session_ = co_await or_return(commons_.compute_->open_session(this));
-    seq_ = 0;
+    weft::Client client;
+    client.last_seq = seq_;
+    Result<SessionId> opened = Error{Code::retry_later, "sim.session"};
+    for (;;) {
+        opened = co_await way_->open_session(this, client);
+        if (opened.ok() || !way_->far()) break;
+        co_await sleep(commons_.reactor_, kPause);
+    }
+    session_ = co_await or_return(std::move(opened));
+    if (!way_->far()) seq_ = 0;
     ended_ = false;
     co_return Done{};
+}
+
+bool Sharer::lost(Code code) {
+    bool over = code == Code::fenced || code == Code::retry_later || code == Code::unavailable;
+    if (!way_->far() || !over) return false;
+    if (!ended_) session_ended();
+    return true;
+}
+
+void Sharer::notice() {
+    if (!ended_ && (way_->closed() || unaware())) session_ended();
+}
+
+bool Sharer::unaware() {
+    auto since = way_->over_since();
+    if (!since.has_value()) return false;
+    bool late = commons_.reactor_.now() - *since > kKnowsWithin;
+    if (late && !ended_ && !way_->closed()) {
+        commons_.fail("sharer" + std::to_string(number_) + " is not told that its session is over");
+    }
+    return true;
 }
 
 Caller Sharer::caller() {
@@ -58,11 +96,14 @@ void Sharer::forget() {
     gate_.reset();
     session_ended();
     recalls_.clear();
+    way_.reset();
 }
 
 // What was buffered may never have been.
 void Sharer::session_ended() {
     ended_ = true;
+    // What is on its way was granted under this session.
+    for (auto& [file, count] : recalls_) ++count;
     cached_.clear();
     directory_leased_ = false;
     for (std::size_t number : buffered_.unsent) {
@@ -76,6 +117,7 @@ void Sharer::session_ended() {
 // True if it went well, or if that it did not is no news.
 bool Sharer::goes_on(Code code, const char* what) {
     if (code == Code::ok) return true;
+    if (lost(code)) return false;
     if (!ended_ && !commons_.left_) {
         std::string said(name_of(code));
         commons_.fail("sharer" + std::to_string(number_) + ": " + what + ": " + said);
@@ -95,12 +137,15 @@ void Sharer::drop_caches_of(FileId file) {
 
 Task<Done> Sharer::act() {
     while (!commons_.pausing_ && commons_.failure_.empty()) {
+        if (!ended_ && way_->closed()) session_ended();
         if (ended_) co_await or_return(co_await open_session());
         auto done = co_await step();
         bool news = !goes_on(done.code(), "step");
         if (news && !ended_) co_return Done{};
     }
-    if (!ended_) (void)co_await give_back();
+    if (ended_) co_return Done{};
+    auto given = co_await give_back();
+    (void)lost(given.code());
     co_return Done{};
 }
 
@@ -133,7 +178,7 @@ Task<Done> Sharer::until_left() {
 }
 
 Task<Done> Sharer::send(Register* at, std::uint64_t value) {
-    compute::ComputeRole& compute = *commons_.compute_;
+    ComputeService& compute = way_->compute();
     if (at->kind == Kind::data) {
         ValueBytes bytes = bytes_of_value(value);
         ConstBytes from(bytes);
@@ -152,7 +197,7 @@ Task<Done> Sharer::send(Register* at, std::uint64_t value) {
 }
 
 Task<Done> Sharer::replace_name(Register* at) {
-    compute::ComputeRole& compute = *commons_.compute_;
+    ComputeService& compute = way_->compute();
     NewNode what;
     what.mode = 0100644;
     std::string fresh = "t" + std::to_string(++commons_.last_value_);
@@ -187,7 +232,7 @@ Task<Done> Sharer::write(Register* at) {
 
 // With whether it may be cached, from the lease that came with it.
 Task<std::uint64_t> Sharer::fetch(Register* at, bool* may_keep) {
-    compute::ComputeRole& compute = *commons_.compute_;
+    ComputeService& compute = way_->compute();
     if (at->kind == Kind::name) co_return co_await fetch_name(at, may_keep);
     if (at->kind == Kind::data) {
         ValueBytes bytes{};
@@ -209,7 +254,7 @@ Task<std::uint64_t> Sharer::fetch(Register* at, bool* may_keep) {
 
 // Names are cached under a lease on their directory that was there before.
 Task<std::uint64_t> Sharer::fetch_name(Register* at, bool* may_keep) {
-    compute::ComputeRole& compute = *commons_.compute_;
+    ComputeService& compute = way_->compute();
     FileId directory = commons_.directory_;
     if (!directory_leased_) {
         std::uint64_t seen = recalls_[directory];
@@ -232,6 +277,15 @@ Task<std::uint64_t> Sharer::look(Register* at) {
     co_return value;
 }
 
+Task<std::uint64_t> Sharer::look_surely(Register* at) {
+    for (;;) {
+        notice();
+        if (ended_) co_await or_return(co_await open_session());
+        auto value = co_await look(at);
+        if (!lost(value.code())) co_return value;
+    }
+}
+
 // What it has buffered itself is no news to anybody.
 Task<Done> Sharer::read(Register* at) {
     co_await or_return(co_await until_left());
@@ -241,7 +295,8 @@ Task<Done> Sharer::read(Register* at) {
     }
     RegisterHistory::Moment begin = commons_.tick();
     std::uint64_t value = co_await or_return(co_await look(at));
-    at->history.read(value, begin, commons_.tick());
+    // Until it hears of it, a client may use what it has cached under a session that is over.
+    if (!unaware()) at->history.read(value, begin, commons_.tick());
     co_await sleep(commons_.reactor_, kMicrosecond);
     co_return Done{};
 }
@@ -251,7 +306,7 @@ Task<Done> Sharer::take_write_lease(Register* at) {
     if (buffered_.at != nullptr || at->kind == Kind::name || at->kind == Kind::xattr) {
         co_return Done{};
     }
-    compute::ComputeRole& compute = *commons_.compute_;
+    ComputeService& compute = way_->compute();
     std::uint64_t seen = recalls_[at->file];
     Opened opened = co_await or_return(co_await compute.open(caller(), at->file, LeaseMode::write));
     bool given = opened.node.lease == LeaseMode::write && undisturbed(at->file, seen);
@@ -268,7 +323,7 @@ Task<Done> Sharer::flush() {
     Register* at = buffered_.at;
     Result<Done> sent = Done{};
     if (buffered_.value.has_value()) sent = co_await send(at, *buffered_.value);
-    if (buffered_.at != at) co_return sent;  // The session has ended.
+    if (buffered_.at != at || lost(sent.code())) co_return sent;  // The session has ended.
     if (sent.ok()) {
         RegisterHistory::Moment now = commons_.tick();
         for (std::size_t number : buffered_.unsent) at->history.send_buffered_write(number, now);
@@ -281,7 +336,7 @@ Task<Done> Sharer::flush() {
 
 Task<Done> Sharer::give_back() {
     co_await or_return(co_await until_left());
-    compute::ComputeRole& compute = *commons_.compute_;
+    ComputeService& compute = way_->compute();
     if (buffered_.at != nullptr) {
         FileId file = buffered_.at->file;
         co_await or_return(co_await flush());
@@ -301,7 +356,7 @@ Task<Done> Sharer::give_back() {
 Task<Done> Sharer::recall(Recall recall) {
     ++recalls_[recall.file];
     bool deaf = one_in(200);
-    while (deaf && !ended_) co_await sleep(commons_.reactor_, kMillisecond);
+    while (deaf && !ended_ && !way_->closed()) co_await sleep(commons_.reactor_, kMillisecond);
     if (one_in(3)) co_await sleep(commons_.reactor_, static_cast<Nanos>(below(kLateMost)));
     bool buffers = buffered_.at != nullptr && buffered_.at->file == recall.file;
     if (buffers && recall.keep != LeaseMode::write) {
@@ -320,12 +375,13 @@ Task<Done> Sharer::use_lock() {
     request.to = request.from + 9;
     request.kind = one_in(3) ? LockRequest::Kind::shared : LockRequest::Kind::exclusive;
     request.wait = !one_in(4);
-    compute::ComputeRole& compute = *commons_.compute_;
+    ComputeService& compute = way_->compute();
     FileId file = commons_.registers_.front().file;
     auto locked = co_await compute.lock(caller(), file, request);
     if (!request.wait && locked.code() == Code::would_block) co_return Done{};
     co_await or_return(std::move(locked));
-    if (ended_) co_return Done{};
+    if (ended_ || unaware()) co_return Done{};
+    std::erase_if(commons_.grips_, [](const auto& grip) { return grip.by->unaware(); });
     for (const Commons::Grip& grip : commons_.grips_) {
         bool shared =
             grip.request.kind == request.kind && request.kind == LockRequest::Kind::shared;
@@ -342,7 +398,7 @@ Task<Done> Sharer::sync() {
     if (buffered_.at != nullptr) co_await or_return(co_await give_back());
     RegisterHistory::Moment begin = commons_.tick();
     FilesystemId filesystem = commons_.directory_.filesystem;
-    co_await or_return(co_await commons_.compute_->sync(caller(), filesystem));
+    co_await or_return(co_await way_->compute().sync(caller(), filesystem));
     commons_.synced_ = std::max(commons_.synced_, begin);
     co_return Done{};
 }

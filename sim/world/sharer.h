@@ -13,12 +13,19 @@ class Sharer : public LeaseHolder {
 public:
     Sharer(Commons& commons, std::uint64_t seed, std::uint32_t number);
 
+    // By this way from now on, until forget().
+    Task<Done> come(std::unique_ptr<Way> way);
     Task<Done> open_session();
+    // That its session is over, if it is.
+    void notice();
+    bool far() const { return way_->far(); }
     bool ended() const { return ended_; }
     Caller caller();
     Task<Done> act();
     // Reads the register, from what is cached if it may be.
     Task<std::uint64_t> look(Commons::Register* at);
+    // The same, under as many sessions as it takes.
+    Task<std::uint64_t> look_surely(Commons::Register* at);
     // The process is gone.
     void forget();
 
@@ -58,8 +65,14 @@ private:
     Task<Done> use_lock();
     Task<Done> sync();
 
+    // Over the network an answer may not come, and the session has ended then.
+    bool lost(Code code);
+    // Whether the session is over at compute, which this client may not know yet.
+    bool unaware();
+
     Commons& commons_;
     std::uint32_t number_;
+    std::unique_ptr<Way> way_;
     std::mt19937_64 random_;
     SessionId session_;
     std::uint64_t seq_ = 0;

@@ -13,7 +13,9 @@ namespace weft::sim {
 namespace {
 
 constexpr FilesystemId kFilesystem{1};
+constexpr Nanos kWorkMost = 30 * kSecond;
 constexpr std::uint64_t kSettingsStream = 1;
+constexpr std::uint64_t kNetworkStream = 2;
 
 NoSharer no_leases;
 
@@ -28,11 +30,23 @@ bool leaving(Code code) {
            code == Code::cancelled;
 }
 
+bool is_of_held(const Operation& operation) {
+    using Kind = Operation::Kind;
+    return operation.kind == Kind::read_held || operation.kind == Kind::write_held ||
+           operation.kind == Kind::let_go;
+}
+
 }  // namespace
 
 World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_(std::move(cuts)) {
     Stream chance(seed, kSettingsStream);
     settings_ = random_settings(chance);
+    Stream network_chance(seed, kNetworkStream);
+    draw_network(network_chance, settings_);
+    if (settings_.network.clients) {
+        std::uint64_t network_seed = network_chance.draw();
+        network_ = std::make_unique<ClientNetwork>(reactor_, network_seed, settings_.network);
+    }
     bool small = settings_.capacity_bytes < 16 * kMiB;
     for (Shape shape : settings_.clients) {
         Mix mix = mix_of(shape, settings_.file_bytes_most);
@@ -127,7 +141,9 @@ bool World::start() {
     watch_.serve_by(drives_.get());
     compute_ = std::make_unique<compute::ComputeRole>(reactor_, watch_, settings_.compute);
     gate_ = std::make_unique<Gate>(reactor_);
-    return finish_done(start_roles(), "start") && open_clients();
+    if (!finish_done(start_roles(), "start")) return false;
+    if (network_ != nullptr) network_->serve(*compute_);
+    return open_clients();
 }
 
 Task<Done> World::make_homes() {
@@ -151,10 +167,44 @@ Task<Done> World::make_homes() {
         Node node = co_await or_return(std::move(found));
         actor->home = root;
         actor->home.inode = node.inode;
-        actor->client = std::make_unique<Client>(*compute_, actor->session, actor->home,
-                                                 actor->habits, settings_.habits);
+        co_await or_return(co_await connect(actor.get()));
     }
-    co_return co_await commons_->open(compute_.get(), kFilesystem);
+    Commons::MakeWay way = [this](std::uint32_t sharer) {
+        return way_of("sharer" + std::to_string(sharer));
+    };
+    co_return co_await commons_->open(compute_.get(), kFilesystem, std::move(way));
+}
+
+std::unique_ptr<Way> World::way_of(const std::string& host) {
+    if (network_ == nullptr) return std::make_unique<WayInPlace>(*compute_);
+    return network_->connect(host);
+}
+
+// Its session so far was to make its home.
+Task<Done> World::connect(Actor* actor) {
+    ComputeService* compute = compute_.get();
+    if (network_ != nullptr) {
+        co_await or_return(co_await compute_->close_session(actor->session));
+        auto way = network_->connect(actor->name);
+        actor->far = std::make_unique<FarCompute>(reactor_, std::move(way), kFilesystem);
+        compute = actor->far.get();
+    }
+    actor->client = std::make_unique<Client>(*compute, actor->session, actor->home, actor->habits,
+                                             settings_.habits);
+    if (actor->far == nullptr) co_return Done{};
+    FarCompute::Reclaim reclaim = [actor](ComputeService* raw) {
+        return actor->client->reclaim(raw);
+    };
+    co_return co_await actor->far->open(std::move(reclaim));
+}
+
+// A file that is held and has no name goes with the session.
+void World::note_loss(Actor* actor) {
+    if (!actor->client->take_loss()) return;
+    if (actor->history.now().holds_named()) {
+        fail("answers", actor->name + ": a file that has a name was gone under the next session");
+    }
+    actor->history.forget_held();
 }
 
 bool World::open_clients() {
@@ -207,8 +257,11 @@ Task<Done> World::act(Actor* actor) {
         if (being_left_ && leaving(code)) co_return Done{};  // It stays under way.
         auto after = co_await compute->usage(kFilesystem);
         bool full = room_.end(actor->number, after.ok() ? after.value() : usage);
-        if (!(full && no_room_is_right(operation, code))) judge(actor, operation, code, content);
+        bool lost = is_of_held(operation) && actor->client->held_is_lost();
+        bool right = lost || (full && no_room_is_right(operation, code));
+        if (!right) judge(actor, operation, code, content);
         actor->history.end(code);
+        note_loss(actor);
     }
     co_return Done{};
 }
@@ -225,6 +278,8 @@ void World::work() {
     std::uint64_t steps = 1 + chance_->below(settings_.work_steps_most);
     Nanos begun = reactor_.now();
     for (std::uint64_t i = 0; i < steps && failure_.empty(); ++i) {
+        // Those who are waited for may wait for nothing but each other's pings.
+        if (network_ != nullptr && reactor_.now() - begun > kWorkMost) break;
         if (!reactor_.step() || reactor_.now() - begun > kStuckAfter) {
             fail("liveness", "the clients wait for something that never comes");
         }
@@ -237,14 +292,24 @@ void World::crash(bool power_loss) {
     say(power_loss ? "the process ends, and power is lost" : "the process ends");
     working_ = false;
     gate_.reset();
-    for (auto& actor : actors_) actor->client.reset();
-    commons_->forget();
-    room_.forget();
+    leave_clients();
+    if (network_ != nullptr) network_->end_server();
     before_.reset();
     compute_.reset();
+    if (network_ != nullptr) network_->forget();
     drives_.reset();
     if (!power_loss) return;
     for (auto& disk : disks_) disk->lose_power();
+}
+
+// They are gone, as their processes are.
+void World::leave_clients() {
+    for (auto& actor : actors_) {
+        actor->client.reset();
+        actor->far.reset();
+    }
+    commons_->forget();
+    room_.forget();
 }
 
 // Lets the operations under way end.
@@ -256,6 +321,12 @@ bool World::close_cleanly() {
     if (!commons_->failure().empty()) return fail("clients", commons_->failure());
     gate_ = std::make_unique<Gate>(reactor_);
     return true;
+}
+
+bool World::stop() {
+    bool doors = network_ != nullptr;
+    if (doors && !finish_done(network_->stop_server(), "stop of the door")) return false;
+    return finish_done(compute_->close(), "stop");
 }
 
 std::string World::run() {

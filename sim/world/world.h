@@ -22,7 +22,9 @@
 
 namespace weft::sim {
 
+class ClientNetwork;
 class Commons;
+class Way;
 
 // A whole cluster of the product's own code in one thread, and clients that use it, under one
 // seed: drives that lose power, rot, go away and are replaced, the process that crashes at any
@@ -54,7 +56,9 @@ private:
     bool start();
     bool open_clients();
     void crash(bool power_loss);
+    void leave_clients();
     bool close_cleanly();
+    bool stop();
     void work();
     void note(std::uint64_t value);
     // The oracle's name, and what it has to say.
@@ -66,6 +70,9 @@ private:
     bool judge(Actor* actor, const Operation& operation, Code code, const std::string& content);
     bool no_room_is_right(const Operation& operation, Code code);
     Task<Done> make_homes();
+    Task<Done> connect(Actor* actor);
+    void note_loss(Actor* actor);
+    std::unique_ptr<Way> way_of(const std::string& host);
     Task<Done> start_roles();
     void add_disk();
     ClusterMap make_map() const;
@@ -88,6 +95,14 @@ private:
     void spoil(std::size_t victim);
     bool work_and_pause();
 
+    // network_events.cc
+    bool reset_connections();
+    bool partition();
+    bool slow_link();
+    std::string choose_host();
+    void let_pass(Nanos duration);
+    bool work_again();
+
     // oracles.cc
     bool settle(Lost lost);
     Task<Done> until_whole();
@@ -104,6 +119,7 @@ private:
     WorldSettings settings_;
     ClusterMap map_;
     std::vector<std::shared_ptr<SimulatedDisk>> disks_;  // By drive number.
+    std::unique_ptr<ClientNetwork> network_;             // If the run has one.
     std::unique_ptr<drive::DriveRole> drives_;
     DriveWatch watch_{[this](std::string what) {
         fail("drives", std::move(what));

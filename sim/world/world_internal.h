@@ -1,6 +1,8 @@
 #pragma once
 
 #include "sim/world/history.h"
+#include "sim/world/network.h"
+#include "sim/world/network_client.h"
 #include "sim/world/world.h"
 
 #include <optional>
@@ -41,6 +43,7 @@ struct World::Actor {
     History history;
     SessionId session;
     FileId home;
+    std::unique_ptr<FarCompute> far;  // Or it is served in place.
     std::unique_ptr<Client> client;
 };
 

@@ -1,0 +1,197 @@
+#include "sim/world/network.h"
+
+#include "processes/embedded/remote_door.h"
+
+#include <string>
+#include <utility>
+
+namespace weft::sim {
+namespace {
+
+constexpr FilesystemId kFilesystem{1};
+constexpr const char* kCompute = "compute";
+constexpr const char* kAddress = "compute:1";
+
+// Between compute and a holder that is reached by a call: the call is not compute's, so that it
+// can end before compute does where the process ends.
+class Relay final : public LeaseHolder {
+public:
+    Relay(Reactor& reactor, LeaseHolder* holder)
+        : reactor_(reactor), holder_(holder), gate_(std::make_unique<Gate>(reactor)) {}
+
+    Task<Done> recall(Recall recall) override {
+        auto wait = std::make_shared<Wait>(reactor_);
+        if (gate_ != nullptr) gate_->spawn(call(holder_, std::move(recall), wait));
+        while (!wait->ended) co_await wait->signal.wait();
+        co_return Done{};
+    }
+    void session_ended() override {
+        if (holder_ != nullptr) holder_->session_ended();
+    }
+    void end() {
+        holder_ = nullptr;
+        gate_.reset();
+    }
+
+private:
+    struct Wait {
+        explicit Wait(Reactor& reactor) : signal(reactor) {}
+        bool ended = false;
+        Signal signal;
+    };
+    static Task<Done> call(LeaseHolder* holder, Recall recall, std::shared_ptr<Wait> wait) {
+        (void)co_await holder->recall(std::move(recall));
+        wait->ended = true;
+        wait->signal.notify_all();
+        co_return Done{};
+    }
+
+    Reactor& reactor_;
+    LeaseHolder* holder_;
+    std::unique_ptr<Gate> gate_;
+};
+
+}  // namespace
+
+// What compute's process has at its end of the network.
+class ClientNetwork::Server : public SessionHost {
+public:
+    Server(ClientNetwork& network, compute::ComputeRole& compute)
+        : network_(network), compute_(compute) {
+        auto find = [](const std::string&) {
+            return std::optional<FilesystemId>(kFilesystem);
+        };
+        door_ = std::make_unique<embedded::RemoteDoor>(network.reactor_, compute, *this, find);
+        auto listener = network.network_.at(kCompute).listen(kAddress);
+        CHECK(listener.ok());
+        door_->serve(std::move(listener).value());
+    }
+    ~Server() override { end(); }
+
+    // In this order: calls to holders refer to connections, connections to the role.
+    void end() {
+        if (door_ == nullptr) return;
+        for (auto& [id, session] : sessions_) session.relay->end();
+        door_.reset();
+        for (auto& [id, session] : sessions_) note_over(session.client);
+    }
+    Task<Done> stop() { return door_->stop(); }
+
+    Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override {
+        auto relay = std::make_unique<Relay>(network_.reactor_, holder);
+        SessionId id = co_await or_return(compute_.open_session(relay.get(), client));
+        sessions_[id] = {client.number, std::move(relay)};
+        network_.over_.erase(client.number);
+        co_return id;
+    }
+    Task<Done> close_session(SessionId id) override {
+        auto found = sessions_.find(id);
+        if (found == sessions_.end()) co_return Done{};
+        note_over(found->second.client);
+        (void)co_await compute_.close_session(id);
+        sessions_.erase(id);
+        co_return Done{};
+    }
+
+private:
+    struct Session {
+        std::uint64_t client = 0;
+        std::unique_ptr<Relay> relay;
+    };
+    void note_over(std::uint64_t client) {
+        network_.over_.try_emplace(client, network_.reactor_.now());
+    }
+
+    ClientNetwork& network_;
+    compute::ComputeRole& compute_;
+    std::map<SessionId, Session> sessions_;
+    std::unique_ptr<embedded::RemoteDoor> door_;
+};
+
+class ClientNetwork::FarWay final : public Way {
+public:
+    FarWay(ClientNetwork& network, const std::string& host, std::uint64_t number)
+        : network_(network),
+          number_(number),
+          connection_(network.reactor_, network.network_.at(host), kAddress, hello()) {}
+
+    ComputeService& compute() override { return connection_.compute(); }
+    bool far() const override { return true; }
+    bool closed() const override { return connection_.closed(); }
+    std::optional<Nanos> over_since() const override { return network_.over_since(number_); }
+    Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override {
+        client.number = number_;
+        return connection_.open_session(holder, client);
+    }
+    Task<Done> close_session(SessionId session) override {
+        return connection_.close_session(session);
+    }
+
+private:
+    static MountHello hello() {
+        MountHello hello;
+        hello.filesystem = "sim";
+        return hello;
+    }
+
+    ClientNetwork& network_;
+    std::uint64_t number_;
+    client::Connection connection_;
+};
+
+ClientNetwork::ClientNetwork(SimulatedReactor& reactor, std::uint64_t seed,
+                             const NetworkSettings& settings)
+    : reactor_(reactor), network_(reactor, seed) {
+    network_.set_link(settings.link);
+}
+
+ClientNetwork::~ClientNetwork() = default;
+
+void ClientNetwork::serve(compute::ComputeRole& compute) {
+    CHECK(server_ == nullptr);
+    server_ = std::make_unique<Server>(*this, compute);
+}
+
+void ClientNetwork::end_server() {
+    if (server_ == nullptr) return;
+    server_->end();
+    ended_.push_back(std::move(server_));
+}
+
+void ClientNetwork::forget() {
+    ended_.clear();
+}
+
+Task<Done> ClientNetwork::stop_server() {
+    return server_->stop();
+}
+
+void ClientNetwork::reset(const std::string& host) {
+    network_.reset(host, kCompute);
+}
+
+void ClientNetwork::cut(const std::string& host, bool from_it, bool to_it) {
+    if (from_it) network_.cut(host, kCompute);
+    if (to_it) network_.cut(kCompute, host);
+}
+
+void ClientNetwork::mend(const std::string& host) {
+    network_.mend(host, kCompute);
+    network_.mend(kCompute, host);
+}
+
+void ClientNetwork::set_link(const std::string& host, SimulatedLink link) {
+    network_.set_link(host, kCompute, link);
+}
+
+std::unique_ptr<Way> ClientNetwork::connect(const std::string& host) {
+    return std::make_unique<FarWay>(*this, host, ++last_client_);
+}
+
+std::optional<Nanos> ClientNetwork::over_since(std::uint64_t number) const {
+    auto found = over_.find(number);
+    if (found == over_.end()) return std::nullopt;
+    return found->second;
+}
+
+}  // namespace weft::sim

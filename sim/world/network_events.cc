@@ -1,0 +1,92 @@
+#include "sim/world/commons.h"
+#include "sim/world/network.h"
+#include "sim/world/world_internal.h"
+
+#include <algorithm>
+
+// What happens to the network between a client and compute while they work. Each leaves it as it
+// was.
+
+namespace weft::sim {
+namespace {
+
+constexpr Nanos kPartitionLeast = 100 * kMicrosecond;
+constexpr std::uint64_t kPartitionDoublings = 18;  // 13 s and more: longer than any silence.
+
+}  // namespace
+
+// One of those who come over the network.
+std::string World::choose_host() {
+    std::uint64_t count = actors_.size() + settings_.sharers;
+    std::uint64_t index = chance_->below(count);
+    if (index < actors_.size()) return actors_[index]->name;
+    return "sharer" + std::to_string(index - actors_.size());
+}
+
+bool World::reset_connections() {
+    std::uint64_t count = 1 + chance_->below(5);
+    for (std::uint64_t i = 0; i < count && failure_.empty(); ++i) {
+        std::string host = choose_host();
+        say("the connection of " + host + " breaks");
+        network_->reset(host);
+        work();
+    }
+    return failure_.empty() && close_cleanly() && settle(Lost::nothing);
+}
+
+// Where others would do too much meanwhile, they pause.
+void World::let_pass(Nanos duration) {
+    Nanos until = reactor_.now() + duration;
+    std::uint64_t steps = 1 + chance_->below(settings_.work_steps_most);
+    for (std::uint64_t i = 0; i < kStepsMost && reactor_.now() < until; ++i) {
+        if (i == steps) {
+            pausing_ = true;
+            commons_->pause();
+        }
+        if (!reactor_.step()) break;
+    }
+    working_ = !pausing_;
+}
+
+// Nothing passes for a while, one way or both; then all of it, or the connection breaks.
+bool World::partition() {
+    std::string host = choose_host();
+    std::uint64_t ways = chance_->below(3);
+    bool breaks = chance_->one_in(3);
+    Nanos least = kPartitionLeast << chance_->below(kPartitionDoublings);
+    Nanos duration = least + static_cast<Nanos>(chance_->below(static_cast<std::uint64_t>(least)));
+    say("nothing passes " +
+        std::string(ways == 0   ? "from "
+                    : ways == 1 ? "to "
+                                : "from and to ") +
+        host + " for " + std::to_string(duration / kMicrosecond) + " us");
+    network_->cut(host, ways != 1, ways != 0);
+    let_pass(duration);
+    if (breaks) network_->reset(host);
+    network_->mend(host);
+    say("it passes again");
+    if (!commons_->failure().empty()) return fail("clients", commons_->failure());
+    return failure_.empty() && work_again() && settle(Lost::nothing);
+}
+
+// Those who pause end what they do before they go on.
+bool World::work_again() {
+    if (pausing_ && !close_cleanly()) return false;
+    return work_and_pause();
+}
+
+// As from far away, or over a line that many share.
+bool World::slow_link() {
+    std::string host = choose_host();
+    SimulatedLink link = settings_.network.link;
+    link.bytes_a_second = (256 * kKiB) << chance_->below(6);
+    link.delay = kMillisecond << chance_->below(7);
+    say("the link of " + host + " is slow: " + std::to_string(link.bytes_a_second / kKiB) +
+        " KiB/s, " + std::to_string(link.delay / kMillisecond) + " ms");
+    network_->set_link(host, link);
+    bool good = work_and_pause();
+    network_->set_link(host, settings_.network.link);
+    return good && settle(Lost::nothing);
+}
+
+}  // namespace weft::sim
