@@ -79,7 +79,11 @@ public:
     // interruption comes and counts. Nothing interrupts if it is null.
     template <class T, class Call>
     Task<T> attempt(Interruption* interruption, Call call) {
-        Nanos began = reactor_.now();
+        return attempt_since<T>(reactor_.now(), interruption, std::move(call));
+    }
+    // The same for what has waited since `began` to be attempted.
+    template <class T, class Call>
+    Task<T> attempt_since(Nanos began, Interruption* interruption, Call call) {
         Nanos pause = kPauseLeast;
         for (;;) {
             SessionId session = service_.session();

@@ -137,6 +137,7 @@ private:
     Task<Done> flush_inode(InodeId inode);
     Task<Done> tell_mode(Exchange* x, std::string_view name);
     Task<Done> clear_setgid(Exchange* x);
+    void entry_has_moved(const Exchange& x, InodeId directory, std::string_view name);
     void attributes_changed(InodeId inode);
     void forget_access_time(InodeId inode);
     // Pages that no lease covers may not stay: they go once this request has been answered.

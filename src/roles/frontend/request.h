@@ -18,7 +18,7 @@ struct Init {
     fuse_init_in in;
 };
 struct Destroy {};
-struct Forget {};  // Also BATCH_FORGET: nothing is counted, so there is nothing to read.
+struct Forget {};  // Also BATCH_FORGET. Never answered; mount.cc counts what it gives back.
 struct Interrupt {
     std::uint64_t unique;
 };
@@ -155,11 +155,6 @@ using Operation =
                  ReadDirectory, ReleaseDirectory, SyncDirectory, StatFilesystem, SyncFilesystem,
                  StoreXattr, GetXattr, ListXattr, RemoveXattr, GetLock, SetLock, Access, Fallocate,
                  Seek, CopyRange, NotATerminal>;
-
-struct Request {
-    fuse_in_header header{};
-    Operation operation;
-};
 
 // The header alone. Errors: invalid (shorter than a header, or its length is another).
 Result<fuse_in_header> decode_header(ConstBytes message);

@@ -89,7 +89,7 @@ void WriteBehind::send(const FilePtr& file, std::vector<Piece> pieces) {
         std::uint64_t number = ++last_number_;
         file->in_flight.push_back(File::InFlight{number, piece.offset, piece.end()});
         sent_memory_ += piece.memory.size();
-        gate_.spawn(send_piece(file, std::move(piece), number));
+        gate_.spawn(send_piece(file, std::move(piece), number, reactor_.now()));
     }
 }
 
@@ -117,7 +117,9 @@ void WriteBehind::ended(const FilePtr& file, std::uint64_t number) {
     files_.forget_if_idle(file);
 }
 
-Task<Done> WriteBehind::send_piece(FilePtr file, Piece piece, std::uint64_t number) {
+// Pieces that wait for one another, or for their turn, lose patience together: else an unmount
+// would wait for compute once for each of them.
+Task<Done> WriteBehind::send_piece(FilePtr file, Piece piece, std::uint64_t number, Nanos began) {
     while (!clear_before(*file, number, piece.offset, piece.end())) co_await file->sent.wait();
     co_await sends_.acquire();
     Permit permit(sends_, 1);
@@ -131,7 +133,7 @@ Task<Done> WriteBehind::send_piece(FilePtr file, Piece piece, std::uint64_t numb
     auto call = [=] {
         return service->write(caller, id, offset, bytes, false, false);
     };
-    auto written = co_await compute_.attempt<Node>(nullptr, call);
+    auto written = co_await compute_.attempt_since<Node>(began, nullptr, call);
 
     permit.release();
     if (written.ok()) {

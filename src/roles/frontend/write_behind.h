@@ -62,7 +62,7 @@ public:
 
 private:
     void send(const FilePtr& file, std::vector<Piece> pieces);
-    Task<Done> send_piece(FilePtr file, Piece piece, std::uint64_t number);
+    Task<Done> send_piece(FilePtr file, Piece piece, std::uint64_t number, Nanos began);
     Task<Done> send_attributes(FilePtr file, std::uint64_t number);
     // Nothing that began before `number` and overlaps it is under way.
     static bool clear_before(const File& file, std::uint64_t number, std::uint64_t from,

@@ -189,6 +189,19 @@ TEST(WriteBehind, NearTheEndOfTheSpaceWritesGoThrough) {
     EXPECT_EQ(mount.content(file.inode), "fits");
 }
 
+// `weft umount` waits for that, with no cluster there.
+TEST(WriteBehind, ManyFilesLoseTheirPatienceTogether) {
+    MountFixture mount;
+    for (int i = 0; i < 200; ++i) {
+        auto file = mount.create("f" + std::to_string(i));
+        EXPECT_EQ(mount.write(file, 0, "small"), 0);
+    }
+    mount.compute.fail("write", Code::retry_later, 1000000);
+    mount.role.stop();
+    mount.pass(130 * kSecond);
+    EXPECT_TRUE(mount.ended());
+}
+
 TEST(WriteBehind, AFailureIsToldOnceToEachOpenFile) {
     MountFixture mount;
     auto first = mount.create("f");

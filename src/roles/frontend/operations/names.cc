@@ -158,10 +158,18 @@ Task<Done> Mount::on(Exchange* x, Rename op) {
     };
     (void)co_await or_return(co_await ask<Done>(x, call));
     namespace_changed();
-    // The kernel moves its dentry: what it cached as `from` is `to` now.
     if (!flags.exchange) names_.remove(x->inode(), op.from_name);
-    if (!agreement_.increase_epoch) (void)names_.add(op.to, op.to_name);
+    if (flags.exchange) entry_has_moved(*x, x->inode(), op.from_name);
+    entry_has_moved(*x, op.to, op.to_name);
     co_return Done{};
+}
+
+// The kernel moves its entry together with the time that it may keep it: that was the old folder's
+// lease. Where none covers the new one it must go; the notice comes right behind our reply.
+void Mount::entry_has_moved(const Exchange& x, InodeId directory, std::string_view name) {
+    if (may_keep_entry(x, directory, name)) return;
+    std::string message = invalidate_entry_message(directory, name);
+    background_.spawn(send_notice(std::move(message), std::make_shared<Notice>()));
 }
 
 }  // namespace weft::frontend

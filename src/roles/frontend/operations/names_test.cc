@@ -217,5 +217,28 @@ TEST(Names, TmpfileHasNoNameUntilItIsLinked) {
     EXPECT_EQ(mount.lookup(1, "t").nodeid, entry.nodeid);
 }
 
+// The entry would live on for an hour, and nobody would be asked to give it up.
+TEST(Names, AnEntryThatMovesToWhereNoLeaseIsHeldIsForgotten) {
+    MountFixture mount;
+    fuse_mkdir_in make{};
+    make.mode = 0755;
+    auto made = mount.ask(FUSE_MKDIR, 1, make, MountFixture::text("d")).fixed<fuse_entry_out>();
+    mount.create("f");
+    EXPECT_GT(mount.lookup(1, "f").entry_valid, 0U);
+    fuse_rename_in rename{made.nodeid};
+    mount.channel.notifications.clear();
+    mount.ask(FUSE_RENAME, 1, rename, MountFixture::text("f"), MountFixture::text("g"));
+    EXPECT_TRUE(mount.channel.notifications.empty());  // The folder's lease came with it.
+
+    mount.create("h");
+    EXPECT_TRUE(mount.recall(made.nodeid, LeaseMode::none));
+    mount.channel.notifications.clear();
+    mount.ask(FUSE_RENAME, 1, rename, MountFixture::text("h"), MountFixture::text("i"));
+    mount.settle();
+    ASSERT_EQ(mount.channel.notifications.size(), 1U);
+    EXPECT_EQ(mount.channel.notifications[0].inode(), made.nodeid);
+    EXPECT_EQ(mount.channel.notifications[0].name(), "i");
+}
+
 }  // namespace
 }  // namespace weft::frontend
