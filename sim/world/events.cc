@@ -32,6 +32,7 @@ void World::say(std::string_view what) const {
 bool World::event(std::uint32_t round) {
     Event kind = settings_.events[chance_->below(settings_.events.size())];
     before_.reset();
+    far_drives_before_.reset();
     if (network_ != nullptr) network_->forget();
     if (cuts_.events.contains(round)) return close_cleanly() && settle(Lost::nothing);
     ++tally_.events[static_cast<std::size_t>(kind)];
@@ -63,6 +64,8 @@ bool World::happen(Event kind) {
             return partition();
         case Event::slow_link:
             return slow_link();
+        case Event::drives_cut:
+            return cut_drives();
     }
     return true;
 }
@@ -123,6 +126,7 @@ bool World::replace(const std::vector<std::size_t>& victims) {
         }
         entry.value().domain = map_.drives[victim].domain;
         map_.drives[victim] = entry.value();
+        serve_drive(fresh);
         std::shared_ptr<Disk> disk = disks_.back();
         if (!finish(drives_->attach(std::move(disk), map_.cluster), &entry, "attach")) return false;
     }
@@ -213,8 +217,9 @@ bool World::take_over() {
     being_left_ = true;
     commons_->be_left(true);
     before_ = std::move(compute_);
+    far_drives_before_ = std::move(far_drives_);
     ++map_.epoch.value;
-    compute_ = std::make_unique<compute::ComputeRole>(reactor_, watch_, settings_.compute);
+    make_compute();
     if (!finish_done(open_over(compute_.get(), map_, map_.epoch), "taking over")) return false;
     gate_ = std::make_unique<Gate>(reactor_);
     working_ = false;

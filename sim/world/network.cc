@@ -9,7 +9,7 @@ namespace weft::sim {
 namespace {
 
 constexpr FilesystemId kFilesystem{1};
-constexpr const char* kCompute = "compute";
+constexpr const char* kCompute = kComputeHost;
 constexpr const char* kAddress = "compute:1";
 
 // Between compute and a holder that is reached by a call: the call is not compute's, so that it

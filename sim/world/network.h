@@ -15,6 +15,8 @@
 
 namespace weft::sim {
 
+inline constexpr const char* kComputeHost = "compute";
+
 // The network of a run, and what the product has at both of its ends: the door of the compute
 // role's process, and a connection in each client's.
 class ClientNetwork {
@@ -35,6 +37,8 @@ public:
     void cut(const std::string& host, bool from_it, bool to_it);
     void mend(const std::string& host);
     void set_link(const std::string& host, SimulatedLink link);
+
+    SimulatedNetwork& wires() { return network_; }
 
     // A client's own connection, under a number of its own.
     std::unique_ptr<Way> connect(const std::string& host);

@@ -89,4 +89,34 @@ bool World::slow_link() {
     return good && settle(Lost::nothing);
 }
 
+// Up to m drives are out of reach; then management notices that they are back.
+bool World::cut_drives() {
+    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
+    std::uint64_t ways = chance_->below(4);  // 3: they break only.
+    bool breaks = ways == 3 || chance_->one_in(2);
+    Nanos duration = kPartitionLeast << chance_->below(kPartitionDoublings);
+    SimulatedNetwork& wires = network_->wires();
+    work();
+    for (std::size_t victim : victims) {
+        std::string host = host_of(map_.drives[victim].id);
+        say(host + " is out of reach for " + std::to_string(duration / kMicrosecond) + " us");
+        if (breaks) wires.reset(kComputeHost, host);
+        if (ways == 0 || ways == 2) wires.cut(kComputeHost, host);
+        if (ways == 1 || ways == 2) wires.cut(host, kComputeHost);
+    }
+    if (failure_.empty()) let_pass(duration);
+    for (std::size_t victim : victims) {
+        std::string host = host_of(map_.drives[victim].id);
+        wires.mend(kComputeHost, host);
+        wires.mend(host, kComputeHost);
+    }
+    say("all drives are back");
+    ++map_.epoch.value;
+    if (!failure_.empty() || !finish_done(compute_->set_map(map_), "a map after a cut"))
+        return false;
+    if (!work_again()) return false;
+    return finish_done(until_whole(), "redundancy after a cut") && settle(Lost::nothing);
+}
+
 }  // namespace weft::sim

@@ -52,7 +52,7 @@ void draw_events(Chance& chance, WorldSettings& settings) {
 std::string_view name_of(Event event) {
     static constexpr std::array<std::string_view, kEvents> kNames = {
         "crash", "power_loss", "stop",  "lose_drives", "crash_degraded", "outage",
-        "rot",   "take_over",  "reset", "partition",   "slow_link"};
+        "rot",   "take_over",  "reset", "partition",   "slow_link",      "drives_cut"};
     return kNames[static_cast<std::size_t>(event)];
 }
 
@@ -77,10 +77,22 @@ void draw_network(Chance& chance, WorldSettings& settings) {
     link.window_bytes = (16 * kKiB) << chance.below(5);
     link.piece_bytes_most = 512U << chance.below(8);
     link.reset_one_in = chance.one_in(3) ? 0 : 50ULL << chance.below(6);
-    for (std::size_t i = kEventsInPlace; i < kEvents; ++i) {
+    for (std::size_t i = kEventsInPlace; i < kEventsOfClients; ++i) {
         bool happens = chance.one_in(2);
         if (happens && network.clients) settings.events.push_back(static_cast<Event>(i));
     }
+}
+
+void draw_drive_network(Chance& chance, WorldSettings& settings) {
+    NetworkSettings& network = settings.network;
+    network.drives = chance.one_in(2) && network.clients;
+    SimulatedLink& link = network.drive_link;
+    link.delay = (5 * kMicrosecond) << chance.below(6);
+    link.jitter = link.delay * static_cast<Nanos>(chance.below(8));
+    link.window_bytes = (64 * kKiB) << chance.below(3);
+    link.piece_bytes_most = (4 * kKiB) << chance.below(5);
+    network.drive_deadline = (100 * kMillisecond) << chance.below(5);
+    if (network.drives) settings.events.push_back(Event::drives_cut);
 }
 
 std::string to_text(const WorldSettings& settings) {
@@ -90,6 +102,7 @@ std::string to_text(const WorldSettings& settings) {
         " shards, capacity " + std::to_string(settings.capacity_bytes / kMiB) + " MiB";
     if (settings.power_safe) text += ", power safe";
     if (settings.network.clients) text += ", over a network";
+    if (settings.network.drives) text += " to compute and on to drives";
     text += "; clients:";
     for (Shape shape : settings.clients) text += " " + std::string(name_of(shape));
     text += ", " + std::to_string(settings.sharers) + " sharers; events:";

@@ -25,15 +25,21 @@ enum class Event {
     reset,      // Connections break, again and again.
     partition,  // Nothing passes for a while, one way or both.
     slow_link,  // It takes its time.
+    // Where drives are reached over a network:
+    drives_cut,  // Up to m of them are out of reach for a while, or their connections break.
 };
-inline constexpr std::size_t kEvents = 11;
+inline constexpr std::size_t kEvents = 12;
 inline constexpr std::size_t kEventsInPlace = 8;
+inline constexpr std::size_t kEventsOfClients = 11;
 std::string_view name_of(Event event);
 
 // The network between the processes of a run; drawn from its seed.
 struct NetworkSettings {
     bool clients = false;  // Reach compute over it; else in place.
-    SimulatedLink link;
+    bool drives = false;   // So does compute each drive.
+    SimulatedLink link;    // Between clients and compute.
+    SimulatedLink drive_link;
+    Nanos drive_deadline = kSecond;  // Of a call to a drive.
 };
 
 // What a run is like; drawn from its seed.
@@ -59,6 +65,7 @@ struct WorldSettings {
 WorldSettings random_settings(Chance& chance);
 // By a stream of chance of its own.
 void draw_network(Chance& chance, WorldSettings& settings);
+void draw_drive_network(Chance& chance, WorldSettings& settings);
 
 // One line for people.
 std::string to_text(const WorldSettings& settings);

@@ -16,6 +16,7 @@ constexpr FilesystemId kFilesystem{1};
 constexpr Nanos kWorkMost = 30 * kSecond;
 constexpr std::uint64_t kSettingsStream = 1;
 constexpr std::uint64_t kNetworkStream = 2;
+constexpr std::uint64_t kDriveNetworkStream = 3;
 
 NoSharer no_leases;
 
@@ -43,6 +44,8 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
     settings_ = random_settings(chance);
     Stream network_chance(seed, kNetworkStream);
     draw_network(network_chance, settings_);
+    Stream drive_chance(seed, kDriveNetworkStream);
+    draw_drive_network(drive_chance, settings_);
     if (settings_.network.clients) {
         std::uint64_t network_seed = network_chance.draw();
         network_ = std::make_unique<ClientNetwork>(reactor_, network_seed, settings_.network);
@@ -133,13 +136,33 @@ Task<Done> World::start_roles() {
     co_return co_await compute_->create_filesystem(kFilesystem);
 }
 
+void World::serve_drive(DriveId drive) {
+    if (doors_ == nullptr) return;
+    network_->wires().set_link(kComputeHost, host_of(drive), settings_.network.drive_link);
+    doors_->open(drive);
+}
+
+void World::make_compute() {
+    DriveService* drives = &watch_;
+    if (doors_ != nullptr) {
+        far_drives_ = std::make_unique<FarDrives>(reactor_, network_->wires(), kComputeHost,
+                                                  settings_.network.drive_deadline);
+        drives = far_drives_.get();
+    }
+    compute_ = std::make_unique<compute::ComputeRole>(reactor_, *drives, settings_.compute);
+}
+
 // The process starts: at a new epoch, from the drives alone.
 bool World::start() {
     say("start");
     ++map_.epoch.value;
     drives_ = std::make_unique<drive::DriveRole>(reactor_);
     watch_.serve_by(drives_.get());
-    compute_ = std::make_unique<compute::ComputeRole>(reactor_, watch_, settings_.compute);
+    if (settings_.network.drives) {
+        doors_ = std::make_unique<DriveDoors>(reactor_, network_->wires(), watch_);
+        for (const DriveEntry& entry : map_.drives) serve_drive(entry.id);
+    }
+    make_compute();
     gate_ = std::make_unique<Gate>(reactor_);
     if (!finish_done(start_roles(), "start")) return false;
     if (network_ != nullptr) network_->serve(*compute_);
@@ -297,6 +320,9 @@ void World::crash(bool power_loss) {
     before_.reset();
     compute_.reset();
     if (network_ != nullptr) network_->forget();
+    far_drives_before_.reset();
+    far_drives_.reset();
+    doors_.reset();
     drives_.reset();
     if (!power_loss) return;
     for (auto& disk : disks_) disk->lose_power();

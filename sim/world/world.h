@@ -24,6 +24,8 @@ namespace weft::sim {
 
 class ClientNetwork;
 class Commons;
+class DriveDoors;
+class FarDrives;
 class Way;
 
 // A whole cluster of the product's own code in one thread, and clients that use it, under one
@@ -75,6 +77,8 @@ private:
     std::unique_ptr<Way> way_of(const std::string& host);
     Task<Done> start_roles();
     void add_disk();
+    void serve_drive(DriveId drive);
+    void make_compute();
     ClusterMap make_map() const;
 
     // events.cc
@@ -99,6 +103,7 @@ private:
     bool reset_connections();
     bool partition();
     bool slow_link();
+    bool cut_drives();
     std::string choose_host();
     void let_pass(Nanos duration);
     bool work_again();
@@ -124,6 +129,10 @@ private:
     DriveWatch watch_{[this](std::string what) {
         fail("drives", std::move(what));
     }};
+    // Where drives are reached over the network: their ends, and those of the two computes.
+    std::unique_ptr<DriveDoors> doors_;
+    std::unique_ptr<FarDrives> far_drives_before_;
+    std::unique_ptr<FarDrives> far_drives_;
     std::unique_ptr<compute::ComputeRole> before_;  // Was taken over from, and still runs.
     std::unique_ptr<compute::ComputeRole> compute_;
     std::vector<std::unique_ptr<Actor>> actors_;

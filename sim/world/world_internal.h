@@ -3,6 +3,7 @@
 #include "sim/world/history.h"
 #include "sim/world/network.h"
 #include "sim/world/network_client.h"
+#include "sim/world/network_drives.h"
 #include "sim/world/world.h"
 
 #include <optional>

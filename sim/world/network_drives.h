@@ -1,0 +1,75 @@
+#pragma once
+
+#include "model/services/drive_service.h"
+#include "platform/runtime/gate.h"
+#include "platform/simulated/simulated_network.h"
+#include "roles/remote/remote_drives.h"
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace weft::sim {
+
+// The host of a drive; each drive is a process of its own on the network.
+std::string host_of(DriveId drive);
+
+// Where drives are served: a door each.
+class DriveDoors {
+public:
+    DriveDoors(Reactor& reactor, SimulatedNetwork& network, DriveService& drives);
+    // Call for each drive, before anybody connects to it.
+    void open(DriveId drive);
+
+private:
+    struct Served {
+        Served(Reactor& reactor, std::unique_ptr<Stream> stream, DriveService& drives)
+            : server(drives), peer(reactor, std::move(stream), &server) {}
+        remote::DriveServer server;
+        rpc::Peer peer;
+    };
+    Task<Done> accept_all(Listener* listener);
+    static Task<Done> serve(std::unique_ptr<Served> served);
+
+    Reactor& reactor_;
+    SimulatedNetwork& network_;
+    DriveService& drives_;
+    std::map<DriveId, std::unique_ptr<Listener>> listeners_;
+    Gate gate_;
+};
+
+// Drives as compute's process reaches them: a connection each, made anew when it is lost. A call
+// meanwhile ends with unavailable.
+class FarDrives final : public DriveService {
+public:
+    FarDrives(Reactor& reactor, SimulatedNetwork& network, std::string host, Nanos deadline_after);
+    ~FarDrives() override;
+
+    Task<DriveStatus> status(DriveId drive) override;
+    Task<SegmentSlot> allocate(DriveId drive, Fence fence, SegmentId segment,
+                               std::uint16_t chunk) override;
+    Task<Done> free(DriveId drive, Fence fence, SlotIndex slot, Generation generation) override;
+    Task<Done> write(SegmentSlot slot, Fence fence, std::uint32_t block, ConstBytes from) override;
+    Task<Done> read(SegmentSlot slot, std::uint32_t block, Bytes into) override;
+    Task<Done> flush(DriveId drive) override;
+    Task<Done> fence(DriveId drive, Fence fence) override;
+    Task<std::vector<SlotInfo>> list(DriveId drive, OwnerId owner) override;
+    Task<Done> store_map(DriveId drive, std::string map) override;
+    Task<std::string> load_map(DriveId drive) override;
+
+private:
+    struct Line;
+    // The drive's connection, once there is one; never null.
+    Task<std::shared_ptr<Line>> line(DriveId drive);
+    static Task<Done> run(std::shared_ptr<Line> line);
+
+    Reactor& reactor_;
+    SimulatedNetwork& network_;
+    std::string host_;
+    Nanos deadline_after_;
+    std::map<DriveId, std::shared_ptr<Line>> lines_;
+    Gate gate_;
+};
+
+}  // namespace weft::sim
