@@ -170,7 +170,7 @@ def main() -> int:
     parser.add_argument("--write", type=pathlib.Path)
     parser.add_argument("--record", type=pathlib.Path)
     parser.add_argument("bugs", nargs="*")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     listed = subprocess.run([asked.simulator, "--bugs"], capture_output=True, text=True, check=True)
     meaning = dict(line.split("\t") for line in listed.stdout.splitlines())
     names = asked.bugs or list(meaning)
