@@ -199,7 +199,11 @@ int demo_remove(const Session& session, bool yes) {
         if (int code = demo_stop(session); code != kExitOk) return code;
     }
     drop_mounts(session);
-    if (!process::remove_tree(session.folder).ok()) {
+    // The large files first: as long as process.json is there, a removal that was cut off can be
+    // done again.
+    bool removed = process::remove_tree(session.folder + "/drives").ok() &&
+                   process::remove_tree(session.folder).ok();
+    if (!removed) {
         std::cerr << "weft: cannot remove all of " << session.folder << "\n";
         return kExitFailed;
     }
