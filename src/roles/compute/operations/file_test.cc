@@ -47,6 +47,23 @@ TEST_F(File, TruncationFreesAndALaterExtensionReadsZeros) {
     EXPECT_EQ(set_size(root(), 0), Code::is_a_directory);
 }
 
+TEST_F(File, TruncationFreesWhatWasPromisedBehindTheEndOfASparseFile) {
+    FileId file = make_file(root(), "a");
+    FallocateFlags behind;
+    behind.keep_size = true;
+    for (std::uint64_t size : {8 * kMiB, 8 * kMiB + 5000, 3 * kMiB}) {
+        EXPECT_EQ(set_size(file, 8 * kMiB + 5000), Code::ok);
+        EXPECT_EQ(write(file, kMiB, "data"), Code::ok);
+        EXPECT_TRUE(run(role->fallocate(next(), file, 9 * kMiB, 4 * kMiB, behind)).ok());
+        EXPECT_TRUE(run(role->fallocate(next(), file, 8 * kMiB + 9000, 5000, behind)).ok());
+        EXPECT_EQ(attributes(file).blocks, 1U + 1024 + 2);
+        EXPECT_EQ(set_size(file, size), Code::ok);
+        EXPECT_EQ(attributes(file).blocks, 1U) << size;
+        EXPECT_EQ(usage().used_blocks, 1U) << size;
+    }
+    EXPECT_EQ(read(file, kMiB, 4), "data");
+}
+
 TEST_F(File, SparseFilesOfAnySizeAreQuick) {
     FileId file = make_file(root(), "a");
     std::uint64_t far = std::uint64_t{1} << 61;

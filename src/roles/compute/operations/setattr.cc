@@ -33,10 +33,10 @@ Task<filedata::PreparedChange> prepare_tail(Core* core, FileId file, std::uint64
     co_return co_await shard.data.prepare_punch(file, size, block_end - size, false);
 }
 
-// The same size frees as well: what fallocate promised behind the end.
-bool frees_blocks(const InodeRecord& record, std::uint64_t size) {
-    bool behind_end = size == record.size && record.blocks > divide_up(size, kBlockBytes);
-    return size < record.size || behind_end;
+// The same size frees as well: what fallocate promised behind the end. How much of the file's
+// blocks that is, its record does not say, for there may be holes.
+bool may_free_blocks(const InodeRecord& record, std::uint64_t size) {
+    return size < record.size || (size == record.size && record.blocks > 0);
 }
 
 // One smaller size, or other attributes with it. The size, and a marker of what is left to
@@ -48,7 +48,8 @@ Task<Lsn> truncate(Core* core, Caller caller, InodePin inode, AttributeChange as
     std::uint64_t size = *asked.size;
     std::uint64_t old_size = inode->record.size;
     std::uint64_t from_block = divide_up(size, kBlockBytes);
-    filedata::PreparedChange tail = co_await or_return(co_await prepare_tail(core, file, size));
+    filedata::PreparedChange tail;
+    if (size < old_size) tail = co_await or_return(co_await prepare_tail(core, file, size));
 
     Change change(*core);
     ShardId tail_shard = core->routing.of(file, size / kRegionBytes);
@@ -71,8 +72,8 @@ Task<Lsn> truncate(Core* core, Caller caller, InodePin inode, AttributeChange as
     std::uint64_t to_region = std::max(divide_up(old_size, kRegionBytes), from_region + 1);
     auto in = core->shards_of(file, from_region, to_region);
     co_await or_return(co_await core->purge_blocks(inode, from_block, std::move(in)));
-    if (inode->record.blocks > from_block) {
-        // Promised behind the old end, by fallocate.
+    if (inode->record.blocks > 0) {
+        // Perhaps some are promised behind the old end, by fallocate.
         auto all = core->shards_of(file, 0, UINT64_MAX);
         co_await or_return(co_await core->purge_blocks(inode, from_block, std::move(all)));
     }
@@ -101,7 +102,7 @@ Task<Node> set_attributes(Core* core, Caller caller, FileId file, AttributeChang
     if (data) co_await or_return(co_await core->finish_truncation(inode));
 
     Lsn lsn;
-    if (data && frees_blocks(inode->record, *asked.size)) {
+    if (data && may_free_blocks(inode->record, *asked.size)) {
         lsn = co_await or_return(co_await truncate(core, caller, inode, asked, std::move(acl)));
     } else {
         Change change(*core);
