@@ -112,6 +112,17 @@ bool CompactionPlan::is_move() const {
     return !older.empty() || sources.front().front()->record().erases == 0;
 }
 
+bool needs_compaction(const Version& version, const IndexSettings& settings) {
+    for (std::size_t level = 0; level + 1 < kLevelCount; ++level) {
+        if (score(version, settings, level) >= 1) return true;
+        const auto& runs = version.levels[level];
+        bool erased = std::any_of(runs.begin(), runs.end(),
+                                  [](const RunPtr& run) { return is_mostly_erased(*run); });
+        if (level > 0 && erased) return true;
+    }
+    return false;
+}
+
 std::optional<CompactionPlan> plan_compaction(const Version& version,
                                               const IndexSettings& settings) {
     std::size_t level = 0;

@@ -28,6 +28,8 @@ struct CompactionPlan {
 // that is mostly tombstones goes down: scans pass over each of them.
 std::optional<CompactionPlan> plan_compaction(const Version& version,
                                               const IndexSettings& settings);
+// Whether there is such a plan.
+bool needs_compaction(const Version& version, const IndexSettings& settings);
 
 using DropFilter = std::function<bool(std::string_view key)>;
 

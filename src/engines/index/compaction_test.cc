@@ -24,12 +24,15 @@ const IndexSettings kSettings{100 * kBlockBytes, 2, kMiB};  // Level 1 holds 400
 TEST(CompactionPlan, WaitsUntilLevelZeroHasEnoughRuns) {
     Version version;
     EXPECT_FALSE(plan_compaction(version, kSettings).has_value());
+    EXPECT_FALSE(needs_compaction(version, kSettings));
     version.levels[0] = {make_run("a", "c", 10)};
     EXPECT_FALSE(plan_compaction(version, kSettings).has_value());
+    EXPECT_FALSE(needs_compaction(version, kSettings));
     version.levels[0].push_back(make_run("b", "d", 10));
     version.levels[1] = {make_run("a", "aa", 10), make_run("e", "f", 10)};
     auto plan = plan_compaction(version, kSettings);
     ASSERT_TRUE(plan.has_value());
+    EXPECT_TRUE(needs_compaction(version, kSettings));
     EXPECT_EQ(plan->level, 1);
     ASSERT_EQ(plan->sources.size(), 3U);  // Newest first, then what they touch below.
     EXPECT_EQ(plan->sources[0][0], version.levels[0][0]);
@@ -43,6 +46,7 @@ TEST(CompactionPlan, TakesFromAFullLevelTheRunThatTouchesLeast) {
     version.levels[2] = {make_run("a", "d", 400), make_run("e", "f", 10), make_run("h", "z", 100)};
     auto plan = plan_compaction(version, kSettings);
     ASSERT_TRUE(plan.has_value());
+    EXPECT_TRUE(needs_compaction(version, kSettings));
     EXPECT_EQ(plan->level, 2);
     EXPECT_EQ(plan->sources[0][0], version.levels[1][2]);
 }
@@ -56,6 +60,7 @@ TEST(CompactionPlan, LooksForOlderRunsUnderAllThatIsMerged) {
     version.levels[5] = {make_run("zz", "zzz", 10)};
     auto plan = plan_compaction(version, kSettings);
     ASSERT_TRUE(plan.has_value());
+    EXPECT_TRUE(needs_compaction(version, kSettings));
     EXPECT_EQ(plan->older, version.levels[3]);
 }
 
@@ -64,9 +69,11 @@ TEST(CompactionPlan, SendsDownARunOfTombstones) {
     version.levels[2] = {make_run("a", "b", 1), make_run("c", "d", 1, 999)};
     version.levels[4] = {make_run("a", "z", 10)};
     EXPECT_FALSE(plan_compaction(version, kSettings).has_value());
+    EXPECT_FALSE(needs_compaction(version, kSettings));
     version.levels[2].push_back(make_run("e", "f", 1, 1000));
     auto plan = plan_compaction(version, kSettings);
     ASSERT_TRUE(plan.has_value());
+    EXPECT_TRUE(needs_compaction(version, kSettings));
     EXPECT_EQ(plan->level, 3);
     EXPECT_EQ(plan->inputs(), std::vector<RunPtr>{version.levels[2][2]});
     EXPECT_TRUE(plan->is_move());

@@ -215,6 +215,9 @@ Lsn Index::covered_lsn() const {
 Task<bool> Index::compact_step() {
     return state_->compact_step();
 }
+bool Index::needs_merge() const {
+    return state_->compaction != nullptr || needs_compaction(*state_->version, state_->settings);
+}
 void Index::set_drop_filter(std::function<bool(std::string_view key)> drop) {
     state_->drop = std::move(drop);
 }

@@ -114,6 +114,8 @@ public:
     // Merges runs where the shape asks for it, a bounded step at a time, yielding between. True
     // if there was something to do.
     Task<bool> compact_step();
+    // Whether there would be; cheap.
+    bool needs_merge() const;
     // Runs that lookups and scans have to look into beside one a level; a merge is worth it most
     // where there are many.
     std::size_t fresh_runs() const;

@@ -71,7 +71,11 @@ public:
     // Gives back what was prepared and not used.
     Task<Done> release();
     bool in_use(SegmentId id) const;
-    std::size_t segments_live() const { return live_.size(); }
+    // That hold slots, whatever for.
+    std::size_t segments_taken() const {
+        std::size_t held = (next_.has_value() ? 1U : 0U) + (reserve_.has_value() ? 1U : 0U);
+        return live_.size() + left_.size() + held;
+    }
     JournalHealth health() const;
     // The segment of the last commit has a slot on a drive that is not active any more.
     bool newest_exposed() const { return !live_.empty() && slots_missing(live_.back()) > 0; }

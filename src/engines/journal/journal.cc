@@ -387,6 +387,10 @@ JournalHealth Journal::health() const {
     return state_->writer.health();
 }
 
+std::uint64_t Journal::segments_taken() const {
+    return state_->writer.segments_taken();
+}
+
 const JournalCounters& Journal::counters() const {
     return state_->counters;
 }

@@ -21,7 +21,7 @@ struct JournalCounters {
     std::uint64_t commits_copied = 0;   // When opened: pieces were missing.
     std::uint64_t blocks_written = 0;   // All copies and parity.
     std::uint64_t flushes = 0;
-    std::uint64_t segments_live = 0;
+    std::uint64_t segments_live = 0;  // With records.
 };
 
 // What drives that failed have taken of the segments that are still needed.
@@ -92,6 +92,8 @@ public:
     // Nothing is copied when a drive fails: whoever owns the journal sees to it that records up
     // to `exposed_through` are soon not needed, and trims.
     JournalHealth health() const;
+    // That hold slots: beside those with records, those that are prepared and held in reserve.
+    std::uint64_t segments_taken() const;
     const JournalCounters& counters() const;
 
 private:

@@ -118,11 +118,12 @@ std::vector<Candidate> DriveTable::candidates(bool with_suspects) const {
 }
 
 std::uint64_t DriveTable::slot_count() const {
-    std::uint64_t total = 0;
+    if (slot_count_.as_of == changes_) return slot_count_.slots;
+    slot_count_ = {changes_, 0};
     for (const auto& [id, drive] : known_) {
-        if (drive.state == DriveState::active) total += drive.slot_count;
+        if (drive.state == DriveState::active) slot_count_.slots += drive.slot_count;
     }
-    return total;
+    return slot_count_.slots;
 }
 
 std::uint64_t DriveTable::segments_free(unsigned width, bool with_suspects) const {

@@ -89,6 +89,11 @@ private:
     mutable Answer free_;
     mutable Answer in_all_;
     mutable Answer domains_;
+    struct SlotCount {
+        std::uint64_t as_of = 0;
+        std::uint64_t slots = 0;
+    };
+    mutable SlotCount slot_count_;
     bool ever_refreshed_ = false;
     Nanos refreshed_at_ = 0;
 };

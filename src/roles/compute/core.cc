@@ -21,10 +21,13 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
       locks(with_reactor),
       leases(settings.leases),
       advisory(settings.locks),
-      work(with_reactor),
+      cleaning(with_reactor),
+      merging(with_reactor),
+      trimming(with_reactor),
+      purging(with_reactor),
+      saving(with_reactor),
       cleaned(with_reactor),
       merged(with_reactor),
-      purging(with_reactor),
       landed(with_reactor),
       gate(with_reactor) {
     table.set_promised([this] { return journal_segments_to_come(); });
@@ -44,14 +47,12 @@ Lsn Core::commit(Transaction transaction) {
     std::string record = encode_record(transaction);
     CHECK(record.size() <= journal::Journal::kRecordBytesMost);
     Lsn lsn = journal.append(std::move(record));
-    bool due = journal_bytes() > settings.journal_bytes_most;
+    if (journal_bytes() > settings.journal_bytes_most) trimming.notify_all();
     for (const auto& [id, batch] : transaction.parts) {
         Shard& at = shard(id);
         at.apply(batch, lsn);
-        due = due || at.index.needs_checkpoint() ||
-              at.data.staged_bytes() > settings.data.staged_bytes_usual;
+        if (at.is_due()) at.due.notify_all();
     }
-    if (due) wake_duties();
     return lsn;
 }
 
@@ -69,7 +70,8 @@ Task<Done> Core::admit_request(Nanos by) {
     };
     while (!closing && (journal_bytes() > journal_bytes_wait() ||
                         std::any_of(shards.begin(), shards.end(), behind))) {
-        work.notify_all();
+        trimming.notify_all();
+        merging.notify_all();
         bool in_time = co_await merged.wait(earlier_of(ends, kWaitInVain));
         if (!in_time) co_return Error{Code::retry_later, "compute.admit"};
     }
@@ -172,10 +174,9 @@ Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
 
 Task<Done> Core::close() {
     closing = true;
-    work.notify_all();
+    wake_duties();
     cleaned.notify_all();
     merged.notify_all();
-    purging.notify_all();
     std::vector<SessionId> open_sessions;
     for (const auto& [id, session] : sessions) open_sessions.push_back(id);
     for (SessionId id : open_sessions) (void)co_await close_session(id);

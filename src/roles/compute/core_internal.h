@@ -180,8 +180,9 @@ public:
     // Waits, slower the fewer segments are free, until the cleaner has made room for so many more
     // bytes, or for as many as it keeps free at the most. retry_later: as wait_for_segments().
     Task<Done> admit_space(std::uint64_t bytes, Nanos deadline, SpacePatience* patience);
-    // Whether that would end at once.
-    bool has_space(std::uint64_t bytes) const;
+    // How long that would hold a request up, so that the cleaner keeps up, which is woken if need
+    // be; empty: until it has made more room.
+    std::optional<Nanos> delay_for(std::uint64_t bytes);
     // Until the cleaner may have freed something, for a moment at most. retry_later: nothing came
     // free in a minute of such waits; as long as something does, they go on until the deadline.
     Task<Done> wait_for_segments(Nanos deadline, SpacePatience* patience);
@@ -202,9 +203,9 @@ public:
     // That the journal may grow to, and how many more of them than it has it may yet take.
     std::uint64_t journal_segments_most() const;
     std::uint64_t journal_segments_to_come() const;
-    // In free segments, beside what is kept back.
-    std::uint64_t free_blocks() const;
-    std::uint64_t cleaning_starts_below() const;
+    segments::SegmentSpace space() const;
+    // Free blocks, beside what is kept back.
+    std::uint64_t cleaning_starts_below(const segments::SegmentSpace& space) const;
     // Of inodes that are on their way out.
     std::uint64_t blocks_being_purged(FilesystemId filesystem);
     FilesystemUsage usage_of(FilesystemId filesystem);
@@ -218,7 +219,7 @@ public:
 
     // duties
     void start_duties();
-    void wake_duties() { work.notify_all(); }
+    void wake_duties();
     Task<Done> keep_shard(Shard* shard);
     Task<Done> keep_journal();
     Task<Done> keep_space();
@@ -235,6 +236,7 @@ public:
     std::uint64_t journal_bytes() const;
     // With a journal longer than this, requests wait until it is trimmed.
     std::uint64_t journal_bytes_wait() const { return settings.journal_bytes_most / 2 * 3; }
+    Task<Done> checkpoint(Shard* shard);
     Task<Done> trim_journal();
     Task<Done> trim_to_needed();
     // Writes out what only segments of the journal hold that lost a slot, and trims those.
@@ -290,10 +292,15 @@ public:
     std::int64_t last_wall = 0;
     std::size_t atimes_unsaved = 0;
 
-    Signal work;     // Something for a duty to look at.
+    // Something for a duty to look at: for the cleaners, the mergers, the one that trims the
+    // journal, the purge workers, the one that saves inodes. Each shard has one of its own.
+    Signal cleaning;
+    Signal merging;
+    Signal trimming;
+    Signal purging;
+    Signal saving;
     Signal cleaned;  // The cleaner has emptied a segment.
     Signal merged;   // An index has been written out or merged, or the journal trimmed.
-    Signal purging;  // Something for the purge workers.
     Signal landed;   // No request that may commit is in flight.
     Gate gate;       // Last: its tasks go first.
 };

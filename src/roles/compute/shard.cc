@@ -27,6 +27,7 @@ Shard::Shard(ShardHost host, ShardId id)
       segments(host.reactor, host.table, host.drives, *this, OwnerId::of(id)),
       data(host.reactor, id, index, segments, host.committer, host.settings.data),
       maintenance(host.reactor),
+      due(host.reactor),
       host_(host),
       id_(id) {}
 
@@ -131,6 +132,10 @@ Task<std::uint64_t> Shard::verify(SegmentId segment) {
     if (record == nullptr) co_return 0;
     if (record->stream == StreamKind::index) co_return co_await index.verify(segment);
     co_return co_await data.verify(segment);
+}
+
+bool Shard::is_due() const {
+    return index.needs_checkpoint() || data.staged_bytes() > host_.settings.data.staged_bytes_usual;
 }
 
 Lsn Shard::first_needed() const {

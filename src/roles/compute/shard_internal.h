@@ -59,6 +59,8 @@ public:
     // lies there cannot be told.
     Task<std::uint64_t> verify(SegmentId segment) override;
 
+    // So much is staged, or in the index's table, that a checkpoint of it is worth it.
+    bool is_due() const;
     // Records from this lsn on are needed to open the shard; 0: none is.
     Lsn first_needed() const;
     // Of the index's runs.
@@ -68,6 +70,7 @@ public:
     segments::SegmentStore segments;
     filedata::FileData data;
     SharedMutex maintenance;
+    Signal due;  // is_due(), or its duty is to look at something else.
 
 private:
     // RunStore

@@ -55,16 +55,16 @@ std::uint64_t Core::journal_segments_most() const {
 
 std::uint64_t Core::journal_segments_to_come() const {
     std::uint64_t most = journal_segments_most();
-    return most - std::min(most, journal.counters().segments_live);
+    return most - std::min(most, journal.segments_taken());
 }
 
-std::uint64_t Core::free_blocks() const {
-    return shards.empty() ? 0 : shards.begin()->second->segments.space().free_blocks;
+segments::SegmentSpace Core::space() const {
+    if (shards.empty()) return {};
+    return shards.begin()->second->segments.space();
 }
 
 std::uint64_t Core::usable_blocks() const {
-    if (shards.empty()) return 0;
-    segments::SegmentSpace space = shards.begin()->second->segments.space();
+    segments::SegmentSpace space = this->space();
     // Each shard has some segments open that are half full.
     std::uint64_t open = std::min<std::uint64_t>(2 * shards.size(), space.segments / 8);
     std::uint64_t taken = space.segments_kept + open + journal_segments_most();
@@ -87,9 +87,7 @@ std::uint64_t Core::room_blocks() const {
 
 // As little as keeps writers from waiting: what is free does not help the cleaner to find
 // segments that are mostly dead.
-std::uint64_t Core::cleaning_starts_below() const {
-    if (shards.empty()) return 0;
-    segments::SegmentSpace space = shards.begin()->second->segments.space();
+std::uint64_t Core::cleaning_starts_below(const segments::SegmentSpace& space) const {
     std::uint64_t few = std::max<std::uint64_t>(4, std::min<std::uint64_t>(shards.size(), 16));
     return std::max(few, space.segments / 64) * space.segment_blocks;
 }
@@ -105,32 +103,34 @@ Task<Done> Core::wait_for_segments(Nanos by, SpacePatience* patience) {
     }
     bool late = reactor.now() >= patience->until;
     if (late) co_return Error{Code::retry_later, "compute.space"};
-    work.notify_all();
+    cleaning.notify_all();
     (void)co_await cleaned.wait(earlier_of(patience->until, kLookAgain));
     if (closing) co_return Error{Code::cancelled, "compute.space"};
     co_return Done{};
 }
 
-bool Core::has_space(std::uint64_t bytes) const {
+std::optional<Nanos> Core::delay_for(std::uint64_t bytes) {
+    segments::SegmentSpace space = this->space();
+    std::uint64_t low = cleaning_starts_below(space);
+    if (space.free_blocks < low) cleaning.notify_all();
     // No cleaner makes more room than that, however long it is waited for.
-    std::uint64_t most = cleaning_starts_below();
-    std::uint64_t needed = std::min(divide_up(bytes, kBlockBytes), most);
-    return free_blocks() >= std::max(needed, most / 2);
+    std::uint64_t needed = std::min(divide_up(bytes, kBlockBytes), low);
+    std::uint64_t slow_below = low / 2;
+    if (space.free_blocks >= std::max(needed, slow_below)) return 0;
+    if (space.free_blocks <= needed) return std::nullopt;
+    // The closer to none, the slower, so that the cleaner keeps up.
+    auto missing = static_cast<double>(slow_below - space.free_blocks);
+    double share = missing / static_cast<double>(slow_below);
+    return static_cast<Nanos>(share * static_cast<double>(kDelayMost));
 }
 
 Task<Done> Core::admit_space(std::uint64_t bytes, Nanos by, SpacePatience* patience) {
-    while (!has_space(bytes)) {
-        work.notify_all();
-        std::uint64_t free = free_blocks();
-        std::uint64_t slow_below = cleaning_starts_below() / 2;
-        if (free > divide_up(bytes, kBlockBytes)) {
-            // The closer to none, the slower, so that the cleaner keeps up.
-            auto share = static_cast<double>(slow_below - free) / static_cast<double>(slow_below);
-            co_await sleep(reactor, static_cast<Nanos>(share * static_cast<double>(kDelayMost)));
-            co_return Done{};
-        }
+    auto delay = delay_for(bytes);
+    while (!delay.has_value()) {
         co_await or_return(co_await wait_for_segments(by, patience));
+        delay = delay_for(bytes);
     }
+    if (*delay > 0) co_await sleep(reactor, *delay);
     co_return Done{};
 }
 

@@ -109,6 +109,78 @@ TEST_F(BareCore, FlushesWhatMadeRecordsUnneededBeforeItTrimsThem) {
     ASSERT_TRUE(run(core.close()).ok());
 }
 
+class BareSmallJournal : public BareCore {
+protected:
+    void SetUp() override {
+        settings.journal_bytes_most = kMiB;
+        ++map.epoch.value;
+        core = std::make_unique<Core>(reactor, drives, settings);
+        ASSERT_TRUE(run(core->open(map, map.epoch)).ok());
+        wait(kMillisecond);
+    }
+    void TearDown() override { ASSERT_TRUE(run(core->close()).ok()); }
+    // A record that the index of the shard has to be written out for.
+    Lsn put(ShardId shard, std::string_view key, std::size_t bytes) {
+        Transaction transaction;
+        transaction.on(shard).put(std::string(key), std::string(bytes, 'v'));
+        return core->commit(std::move(transaction));
+    }
+    std::unique_ptr<Core> core;
+};
+
+TEST_F(BareSmallJournal, WakesOneDutyWhenItIsTooLong) {
+    std::uint64_t most = core->settings.journal_bytes_most;
+    // Of several shards: none of them is to be written out for itself.
+    for (std::uint32_t i = 0; core->journal_bytes() <= most; ++i) {
+        Lsn lsn = put(ShardId{i % 4}, "a" + std::to_string(i), 20000);
+        ASSERT_TRUE(core->trimming.has_waiters());
+        ASSERT_TRUE(run(core->committed(lsn)).ok());
+    }
+    ASSERT_TRUE(core->cleaning.has_waiters());
+    ASSERT_TRUE(core->merging.has_waiters());
+    bool waited = core->trimming.has_waiters();
+    (void)put(ShardId{0}, "z", 10);
+    EXPECT_TRUE(core->cleaning.has_waiters());
+    EXPECT_TRUE(core->merging.has_waiters());
+    EXPECT_TRUE(core->saving.has_waiters());
+    EXPECT_TRUE(waited);
+    EXPECT_FALSE(core->trimming.has_waiters());
+    wait(kSecond);
+    EXPECT_LE(core->journal_bytes(), most);
+}
+
+TEST_F(BareSmallJournal, MergersLeaveShardsAloneThatHaveNothingToMerge) {
+    std::vector<SharedMutex::Lock> held;
+    for (auto& [id, shard] : core->shards) {
+        held.push_back(run(shard->maintenance.lock()).value());
+    }
+    core->merging.notify_all();
+    wait(10 * kMillisecond);
+    EXPECT_TRUE(core->being_merged.empty());
+    EXPECT_TRUE(core->merging.has_waiters());
+}
+
+TEST_F(BareSmallJournal, SegmentsThatItHasTakenAreNotPromisedOnceMore) {
+    auto segments_taken = [this] {
+        std::size_t slots = 0;
+        OwnerId owner = OwnerId::of(JournalId{0});
+        for (std::uint32_t i = 0; i < 7; ++i) {
+            slots += run(drives.list(DriveId{i}, owner)).value().size();
+        }
+        return slots / 5;  // 3 + 2 drives each.
+    };
+    // One for records, and what is held in reserve.
+    ASSERT_EQ(segments_taken(), 2U);
+    EXPECT_EQ(core->journal_segments_to_come(), core->journal_segments_most() - 2);
+    for (int i = 0; segments_taken() < 3; ++i) {
+        Lsn lsn = put(ShardId{0}, "a" + std::to_string(i), 20000);
+        ASSERT_TRUE(run(core->committed(lsn)).ok());
+        wait(10 * kMillisecond);  // What was to be prepared is.
+    }
+    ASSERT_EQ(core->journal.counters().segments_live, 1U);
+    EXPECT_EQ(core->journal_segments_to_come(), core->journal_segments_most() - 3);
+}
+
 TEST_F(SmallJournal, LossOfPowerWhileItTrimsLosesNothingThatWasSynced) {
     std::map<int, FileId> files;
     for (int round = 0; round < 40; ++round) {

@@ -13,7 +13,7 @@ constexpr std::size_t kStepMost = 256;
 Task<Done> Core::keep_inodes() {
     while (!closing) {
         Nanos next = reactor.now() + kEvery;
-        while (!closing && reactor.now() < next) (void)co_await work.wait(next);
+        while (!closing && reactor.now() < next) (void)co_await saving.wait(next);
         if (atimes_unsaved > 0) co_await or_return(co_await save_atimes());
     }
     co_return Done{};

@@ -16,6 +16,11 @@ constexpr int kMergeStepsMost = 64;  // Of one index, before it is asked again w
 
 }  // namespace
 
+void Core::wake_duties() {
+    for (Signal* signal : {&cleaning, &merging, &trimming, &purging, &saving}) signal->notify_all();
+    for (auto& [id, shard] : shards) shard->due.notify_all();
+}
+
 void Core::start_duties() {
     recovering = false;
     for (auto& [id, shard] : shards) gate.spawn(keep_shard(shard.get()));
@@ -32,7 +37,8 @@ Task<Done> Core::keep_merging() {
     while (!closing) {
         std::vector<Shard*> order;
         for (auto& [id, shard] : shards) {
-            if (!being_merged.contains(id)) order.push_back(shard.get());
+            bool due = shard->index.needs_merge() && !being_merged.contains(id);
+            if (due) order.push_back(shard.get());
         }
         std::sort(order.begin(), order.end(), [](const Shard* a, const Shard* b) {
             std::pair more(b->index.fresh_runs(), a->id());
@@ -58,7 +64,7 @@ Task<Done> Core::keep_merging() {
         if (failed) {
             co_await sleep(reactor, kIdle);
         } else if (!any) {
-            (void)co_await work.wait(reactor.now() + kIdle);
+            (void)co_await merging.wait(reactor.now() + kIdle);
         }
     }
     co_return Done{};
@@ -78,16 +84,15 @@ Task<Done> Core::keep_shard(Shard* shard) {
                 auto done = co_await shard->checkpoint();
                 failed = failed || !done.ok();
                 if (done.ok()) merged.notify_all();
+                if (shard->index.needs_merge()) merging.notify_all();
             }
         }
         if (closing) break;
-        bool due = shard->data.staged_bytes() > settings.data.staged_bytes_usual ||
-                   shard->index.needs_checkpoint();
         // After a failure wait for a while, whoever notifies.
         if (failed) {
             co_await sleep(reactor, kIdle);
-        } else if (!due) {
-            (void)co_await work.wait(reactor.now() + kIdle);
+        } else if (!shard->is_due()) {
+            (void)co_await shard->due.wait(reactor.now() + kIdle);
         }
     }
     co_return Done{};
@@ -99,18 +104,18 @@ Task<Done> Core::keep_journal() {
     while (!closing) {
         bool exposed = journal.health().segments_exposed > 0;
         if (!exposed && journal_bytes() <= settings.journal_bytes_most) {
-            (void)co_await work.wait(reactor.now() + kIdle);
+            (void)co_await trimming.wait(reactor.now() + kIdle);
             continue;
         }
         std::uint64_t before = journal_bytes();
-        Task<Done> trimming = exposed ? mend_journal() : trim_journal();
-        auto trimmed = co_await trimming;
+        Task<Done> trimming_now = exposed ? mend_journal() : trim_journal();
+        auto trimmed = co_await trimming_now;
         if (!trimmed.ok()) co_await sleep(reactor, kIdle);
         // All that can be trimmed is: what is left is in use. A drive that fails does not wait.
         Nanos again = reactor.now() + kIdle / 10;
         while (!closing && reactor.now() < again && journal.health().segments_exposed == 0 &&
                journal_bytes() >= before) {
-            (void)co_await work.wait(again);
+            (void)co_await trimming.wait(again);
         }
     }
     co_return Done{};
@@ -125,13 +130,19 @@ std::uint64_t Core::journal_bytes() const {
     return std::max(journal.live_bytes(), taken);
 }
 
+Task<Done> Core::checkpoint(Shard* shard) {
+    auto lock = co_await or_return(co_await shard->maintenance.lock());
+    co_await or_return(co_await shard->checkpoint());
+    if (shard->index.needs_merge()) merging.notify_all();
+    co_return Done{};
+}
+
 Task<Done> Core::mend_journal() {
     Lsn through = journal.health().exposed_through;
     for (auto& [id, shard] : shards) {
         Lsn needed = shard->first_needed();
         if (closing || needed.value == 0 || needed > through) continue;
-        auto lock = co_await or_return(co_await shard->maintenance.lock());
-        co_await or_return(co_await shard->checkpoint());
+        co_await or_return(co_await checkpoint(shard.get()));
     }
     co_return co_await trim_to_needed();
 }
@@ -147,10 +158,7 @@ Task<Done> Core::trim_journal() {
             if (oldest == nullptr || needed < oldest->first_needed()) oldest = shard.get();
         }
         if (oldest == nullptr) break;
-        {
-            auto lock = co_await or_return(co_await oldest->maintenance.lock());
-            co_await or_return(co_await oldest->checkpoint());
-        }
+        co_await or_return(co_await checkpoint(oldest));
         co_await or_return(co_await trim_to_needed());
     }
     co_return co_await trim_to_needed();

@@ -23,12 +23,13 @@ constexpr std::uint64_t kDeadShareLeastInNeed = 32;
 std::uint64_t Core::emptied_blocks() const {
     std::uint64_t emptied = 0;
     for (const auto& [id, shard] : shards) emptied += shard->segments.emptied_segments();
-    return emptied * shards.begin()->second->segments.space().segment_blocks;
+    return emptied * space().segment_blocks;
 }
 
 // The best of all shards' segments.
 std::optional<Core::Victim> Core::choose_victim() {
-    bool in_need = free_blocks() < cleaning_starts_below() / 2;
+    segments::SegmentSpace space = this->space();
+    bool in_need = space.free_blocks < cleaning_starts_below(space) / 2;
     std::uint64_t share = in_need ? kDeadShareLeastInNeed : kDeadShareLeast;
     std::optional<Victim> best;
     for (auto& [id, shard] : shards) {
@@ -80,13 +81,14 @@ Task<Done> Core::clean_or_pass_over(Victim victim) {
 // worth it most.
 Task<Done> Core::keep_space() {
     while (!closing) {
-        std::uint64_t low = cleaning_starts_below();
-        if (free_blocks() >= low) {
-            (void)co_await work.wait(reactor.now() + kIdle);
+        segments::SegmentSpace space = this->space();
+        std::uint64_t low = cleaning_starts_below(space);
+        if (space.free_blocks >= low) {
+            (void)co_await cleaning.wait(reactor.now() + kIdle);
             continue;
         }
         // What was emptied takes a moment to come back; moving more meanwhile only takes room.
-        if (free_blocks() + emptied_blocks() >= low) {
+        if (space.free_blocks + emptied_blocks() >= low) {
             co_await sleep(reactor, kUntilFreed);
             cleaned.notify_all();
             continue;
@@ -96,8 +98,8 @@ Task<Done> Core::keep_space() {
             co_await sleep(reactor, kNothingToDo);
             continue;
         }
-        Task<Done> cleaning = clean_or_pass_over(*victim);
-        auto ended = co_await cleaning;
+        Task<Done> cleaning_one = clean_or_pass_over(*victim);
+        auto ended = co_await cleaning_one;
         if (!ended.ok()) co_await sleep(reactor, kNothingToDo);
         cleaned.notify_all();
     }

@@ -119,7 +119,7 @@ Task<std::uint64_t> Copy::run() {
     while (plan_.length > 0) {
         std::uint64_t length = piece_bytes();
         // Nobody waits for the cleaner with the files locked.
-        bool waits = copied > 0 && !can_share(length) && !core_->has_space(length);
+        bool waits = copied > 0 && !can_share(length) && core_->delay_for(length) != Nanos{0};
         if (waits) break;
         auto done = co_await copy_piece(length);
         if (!done.ok() && copied == 0) co_return done.error();
