@@ -89,6 +89,9 @@ void FileData::State::add_to_batch(const DestageJob& job, const WrittenBlocks& w
 
 std::vector<StreamKind> FileData::State::streams_for(std::span<const DestageJob> jobs) const {
     std::vector<StreamKind> streams;
+    // Blocks that lie side by side mostly were written together.
+    SegmentId last;
+    StreamKind of_last = segments.stream_for(last);
     for (const DestageJob& job : jobs) {
         auto at = job.view.extents.map().begin();
         auto end = job.view.extents.map().end();
@@ -98,7 +101,11 @@ std::vector<StreamKind> FileData::State::streams_for(std::span<const DestageJob>
                 bool has_data =
                     at != end && at->first <= block && at->second.kind == ExtentRecord::Kind::data;
                 SegmentId previous = has_data ? at->second.first.segment : SegmentId{};
-                streams.push_back(segments.stream_for(previous));
+                if (previous != last) {
+                    last = previous;
+                    of_last = segments.stream_for(last);
+                }
+                streams.push_back(of_last);
             }
         }
     }
