@@ -28,7 +28,8 @@ TEST(SegmentAppend, LogsTheSegmentBeforeItsFirstUse) {
     World world;
     world.start();
     auto data = world.noise(4);
-    auto appending = world.store->append(StreamKind::hot, data);
+    Claims claims;
+    auto appending = world.store->append(StreamKind::hot, data, Purpose::user, &claims);
     appending.start(std::noop_coroutine());
     while (!appending.ended()) {
         if (world.drives.writes() > 0) EXPECT_EQ(world.log.records.size(), 1U);
@@ -56,8 +57,10 @@ TEST(SegmentAppend, RunsInParallelWithoutSharingRows) {
     std::vector<std::vector<std::byte>> data;
     std::vector<Task<std::vector<BlockRun>>> appends;
     for (std::size_t i = 0; i < 50; ++i) data.push_back(world.noise(1 + i % 17));
-    for (const auto& bytes : data) {
-        appends.push_back(world.store->append(StreamKind::hot, bytes));
+    std::vector<Claims> claims(data.size());
+    for (std::size_t i = 0; i < data.size(); ++i) {
+        auto append = world.store->append(StreamKind::hot, data[i], Purpose::user, &claims[i]);
+        appends.push_back(std::move(append));
     }
     for (auto& append : appends) append.start(std::noop_coroutine());
     world.let_time_pass(kSecond);
@@ -233,7 +236,9 @@ TEST(SegmentAppend, WhatIsPromisedToOthersIsNotFree) {
     EXPECT_EQ(store.free_blocks(), (20U - 2) * 4 * 16);
     promised = 18;
     std::vector<std::byte> data(kBlockBytes);
-    EXPECT_EQ(world.reactor.run(store.append(StreamKind::hot, data)).code(), Code::out_of_space);
+    Claims claims;
+    auto append = store.append(StreamKind::hot, data, Purpose::user, &claims);
+    EXPECT_EQ(world.reactor.run(std::move(append)).code(), Code::out_of_space);
     EXPECT_EQ(store.space().segments, 20U);  // It is still there.
 }
 

@@ -127,12 +127,7 @@ Task<std::uint64_t> SegmentStore::State::append_part(StreamKind stream, Purpose 
         if (outcome.ok()) {
             std::uint64_t blocks = part.size() / kBlockBytes;
             add_runs(segment.id, place.first, place.rows, blocks, runs);
-            if (claims != nullptr) {
-                claims->held_.push_back(std::make_shared<Hold>(*this, segment, Hold::Why::claims));
-            } else {
-                segment.unclaimed += static_cast<std::int64_t>(blocks);
-                segment.last_append = reactor.now();
-            }
+            claims->held_.push_back(std::make_shared<Hold>(*this, segment, Hold::Why::claims));
             co_return part.size();
         }
         // Some of its slots have the row and some not: nothing more goes there.
@@ -149,7 +144,7 @@ Task<std::uint64_t> SegmentStore::State::append_part(StreamKind stream, Purpose 
 
 Task<std::vector<BlockRun>> SegmentStore::State::append(StreamKind stream, ConstBytes data,
                                                         Purpose purpose, Claims* claims) {
-    CHECK(opened && !data.empty() && data.size() % kBlockBytes == 0);
+    CHECK(opened && !data.empty() && data.size() % kBlockBytes == 0 && claims != nullptr);
     std::vector<BlockRun> runs;
     while (!data.empty()) {
         if (closing) co_return Error{Code::cancelled, "segments.append"};

@@ -9,13 +9,6 @@ namespace {
 
 constexpr std::size_t kFreedTogetherMost = 16;
 
-// Between append() and the record that makes its blocks live lies one commit. note_live() tells
-// how many blocks became live, but not which: a clone of other blocks looks the same. So beside
-// the count some time must have passed.
-constexpr Nanos kClaimedAfter = 5 * kSecond;
-// Blocks that nobody claims belong to a caller who gave up.
-constexpr Nanos kForgottenAfter = 60 * kSecond;
-
 }  // namespace
 
 void SegmentStore::State::note_live(SegmentId id, std::int64_t delta, Lsn at) {
@@ -24,7 +17,6 @@ void SegmentStore::State::note_live(SegmentId id, std::int64_t delta, Lsn at) {
     segment->live += delta;
     CHECK(segment->live >= 0);  // Else something would be freed that is still in use.
     if (delta > 0) {
-        segment->unclaimed = std::max<std::int64_t>(segment->unclaimed - delta, 0);
         segment->killed_before_restore = false;
     } else {
         segment->killed_at = std::max(segment->killed_at, at);
@@ -32,20 +24,10 @@ void SegmentStore::State::note_live(SegmentId id, std::int64_t delta, Lsn at) {
     wake_reaper(*segment);
 }
 
-Nanos SegmentStore::State::settled_at(const Segment& segment) const {
-    return segment.last_append + (segment.unclaimed > 0 ? kForgottenAfter : kClaimedAfter);
-}
-
-bool SegmentStore::State::claims_settled(const Segment& segment) const {
-    if (segment.claims > 0) return false;
-    return segment.unclaimed == 0 || reactor.now() >= settled_at(segment);
-}
-
-SegmentStore::State::Standing SegmentStore::State::standing(const Segment& segment) const {
-    if (!segment.record.closed || segment.live > 0 || segment.holders > 0) return Standing::in_use;
-    bool settling = reactor.now() < settled_at(segment);
-    if (planted(Bug::segment_freed_while_written)) settling = false;
-    return settling ? Standing::settling : Standing::free;
+bool SegmentStore::State::can_free(const Segment& segment) const {
+    std::uint32_t holders = segment.holders;
+    if (planted(Bug::segment_freed_while_written)) holders -= segment.claims;
+    return segment.record.closed && segment.live == 0 && holders == 0;
 }
 
 std::uint64_t SegmentStore::State::user_blocks_written() const {
@@ -66,49 +48,30 @@ void SegmentStore::State::note_lifetime(const Segment& segment) {
 
 // Called in the midst of commits and destructors: the reaper begins later, by itself.
 void SegmentStore::State::wake_reaper(const Segment& segment) {
-    if (!opened || closing || standing(segment) == Standing::in_use) return;
+    if (!opened || closing || !can_free(segment)) return;
     dying.insert(segment.id);
-    if (reaping) {
-        reaper_call.notify_all();
-    } else {
-        reaping = true;
-        gate.spawn(reap());
-    }
+    if (std::exchange(reaping, true)) return;
+    gate.spawn(reap());
 }
 
 std::vector<SegmentId> SegmentStore::State::next_to_free() {
     std::vector<SegmentId> ids;
     for (auto at = dying.begin(); at != dying.end() && ids.size() < kFreedTogetherMost;) {
         const Segment* segment = find(*at);
-        if (segment == nullptr || standing(*segment) == Standing::in_use) {
+        if (segment == nullptr || !can_free(*segment)) {
             at = dying.erase(at);
-            continue;
+        } else {
+            ids.push_back(*at++);
         }
-        if (standing(*segment) == Standing::free) ids.push_back(*at);
-        ++at;
     }
     return ids;
-}
-
-Task<Done> SegmentStore::State::wait_until_settled() {
-    Nanos due = Signal::kNoDeadline;
-    for (SegmentId id : dying) {
-        const Segment* segment = find(id);
-        if (segment != nullptr) due = std::min(due, settled_at(*segment));
-    }
-    co_await reaper_call.wait(due);
-    co_return Done{};
 }
 
 Task<Done> SegmentStore::State::reap() {
     co_await yield(reactor);
     while (!closing) {
         auto ids = next_to_free();
-        if (dying.empty()) break;
-        if (ids.empty()) {
-            co_await or_return(co_await wait_until_settled());
-            continue;
-        }
+        if (ids.empty()) break;
         auto freed = co_await reap_some(std::move(ids));
         if (freed.ok()) continue;
         // The journal is closed or somebody else owns the segments now: nothing is left to do.
@@ -137,7 +100,7 @@ Task<Done> SegmentStore::State::reap_some(std::vector<SegmentId> ids) {
     std::vector<SegmentSlot> slots;
     for (SegmentId id : ids) {
         Segment* segment = find(id);
-        if (segment == nullptr || standing(*segment) != Standing::free) continue;
+        if (segment == nullptr || !can_free(*segment)) continue;
         if (segment->killed_at > killed) continue;
         batch.erase(keys::segment(id));
         batch.erase(keys::live(id));

@@ -50,26 +50,6 @@ TEST(SegmentFreeing, FreesNothingWhenTheJournalCannotBeFlushed) {
 }
 
 // Goal: between append() and the record that makes its blocks live nothing is freed.
-TEST(SegmentFreeing, KeepsBlocksThatWaitForTheirRecord) {
-    World world;
-    world.start();
-    Written first = world.append(128);
-    auto data = world.noise(128);
-    auto runs = world.reactor.run(world.store->append(StreamKind::hot, data));
-    ASSERT_TRUE(runs.ok());
-    Written pending = World::describe(runs.value(), data);
-    (void)world.append(256);  // Closes the segment that both are in.
-    world.kill(first);
-    world.let_time_pass(kSettled);
-    EXPECT_EQ(world.store->counters().segments_freed, 0U);
-    world.count(pending, 1);
-    world.let_time_pass(100 * kSecond);
-    EXPECT_EQ(world.read(pending), Code::ok);
-    world.kill(pending);
-    world.let_time_pass(kSettled);
-    EXPECT_EQ(world.store->counters().segments_freed, 1U);
-}
-
 TEST(SegmentFreeing, KeepsWhatIsClaimedHoweverLongAndThenFreesItAtOnce) {
     World world;
     world.start();
@@ -89,13 +69,18 @@ TEST(SegmentFreeing, KeepsWhatIsClaimedHoweverLongAndThenFreesItAtOnce) {
     EXPECT_EQ(world.store->counters().segments_freed, 1U);
 }
 
-TEST(SegmentFreeing, BlocksThatNobodyClaimsAreFreedInTheEnd) {
+TEST(SegmentFreeing, BlocksThatAreNeverMadeLiveAreFreedWithTheirClaim) {
     World world;
     world.start();
     auto data = world.noise(256);
-    ASSERT_TRUE(world.reactor.run(world.store->append(StreamKind::hot, data)).ok());
+    Claims claims;
+    auto appended = world.store->append(StreamKind::hot, data, Purpose::user, &claims);
+    ASSERT_TRUE(world.reactor.run(std::move(appended)).ok());
     Written after = world.append(256);
-    world.let_time_pass(100 * kSecond);
+    world.let_time_pass(1000 * kSecond);
+    EXPECT_EQ(world.store->counters().segments_freed, 0U);
+    claims.clear();
+    world.let_time_pass(100 * kMillisecond);
     EXPECT_EQ(world.store->counters().segments_freed, 1U);
     EXPECT_EQ(world.read(after), Code::ok);
 }
@@ -191,15 +176,19 @@ TEST(SegmentFreeing, OffersTheMostWorthwhileForCleaning) {
     world.start();
     std::vector<Written> all;
     for (int i = 0; i < 12; ++i) all.push_back(world.append(64));
-    EXPECT_TRUE(world.store->cleaning_candidates(10).empty());
+    std::set<SegmentId> except;
+    EXPECT_FALSE(world.store->best_to_clean(except).has_value());
     world.kill(all[0]);
     world.kill(all[4]);
     world.kill(all[5]);
-    auto candidates = world.store->cleaning_candidates(10);
-    ASSERT_EQ(candidates.size(), 2U);
-    EXPECT_EQ(candidates[0], all[4].runs.front().first.segment);
-    EXPECT_EQ(candidates[1], all[0].runs.front().first.segment);
-    EXPECT_EQ(world.store->cleaning_candidates(1).size(), 1U);
+    for (std::size_t expected : {4U, 0U}) {
+        auto best = world.store->best_to_clean(except);
+        ASSERT_TRUE(best.has_value());
+        EXPECT_EQ(best->id, all[expected].runs.front().first.segment);
+        EXPECT_EQ(best->live_blocks, expected == 4 ? 128U : 192U);
+        except.insert(best->id);
+    }
+    EXPECT_FALSE(world.store->best_to_clean(except).has_value());
 }
 
 // Goal: live counts, records and slots agree whatever is written and deleted, with restarts

@@ -14,7 +14,7 @@ constexpr Nanos kAppendsEndWithin = 30 * kSecond;
 constexpr Nanos kClaimsLookedAtEvery = 50 * kMillisecond;
 
 bool holds_blocks(const Segment& segment) {
-    return segment.live > 0 || segment.unclaimed > 0 || segment.claims > 0;
+    return segment.live > 0 || segment.claims > 0;
 }
 
 // Blocks that are lost are what parity may be needed for: it is left as it is.
@@ -69,7 +69,7 @@ bool SegmentStore::State::needs_rebuild(const Segment& segment) const {
 // another.
 void SegmentStore::State::close_empty() {
     for (auto& [id, segment] : segments) {
-        bool holds = segment.live > 0 || segment.unclaimed > 0 || segment.appends > 0;
+        bool holds = holds_blocks(segment) || segment.appends > 0;
         if (!holds && missing_slots(segment) > 0) close_segment(segment);
     }
 }
@@ -99,7 +99,9 @@ Task<std::uint64_t> SegmentStore::State::rebuild() {
     std::set<SegmentId> tried_again;
     std::vector<SegmentId> queue;
     std::uint64_t seen_changes = map_changes;
-    for (;;) {  // Ends: each round tries a segment that was not tried under this map.
+    // Ends: each round tries a segment that was not tried under this map, or waits for claims, and
+    // those end.
+    for (;;) {
         if (closing) co_return Error{Code::cancelled, "segments.rebuild"};
         if (seen_changes != map_changes) {
             seen_changes = map_changes;
@@ -170,7 +172,7 @@ Task<bool> SegmentStore::State::resolve_left(std::set<SegmentId>* tried) {
     for (auto& [id, segment] : segments) {
         if (!holds_blocks(segment) || segment.doubtful == 0 || tried->contains(id)) continue;
         waiting = true;
-        if (!claims_settled(segment)) continue;
+        if (segment.claims > 0) continue;
         tried->insert(id);
         Hold hold(*this, segment);
         auto outcome = co_await resolve_doubt(&segment);

@@ -320,6 +320,34 @@ TEST_P(RebuildFromNoise, PassesNoNoiseOn) {
     for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
 }
 
+// While blocks are not live yet, nobody can tell whether they are good.
+TEST_P(RebuildFromNoise, WaitsForClaimsBeforeItCallsWholeWhatMayBeBad) {
+    auto data = world.noise(64);
+    Claims claims;
+    auto appended = world.store->append(StreamKind::hot, data, Purpose::user, &claims);
+    auto runs = world.reactor.run(std::move(appended));
+    ASSERT_TRUE(runs.ok());
+    Written pending = World::describe(runs.value(), data);
+    const SegmentRecord* record = world.store->find(pending.runs.front().first.segment);
+    DriveId bad = record->slots[0].drive;
+    DriveId gone = record->slots[1].drive;
+    rot(world, bad);
+    lose(world, gone);
+    auto rebuilding = world.store->rebuild();
+    rebuilding.start(std::noop_coroutine());
+    world.let_time_pass(100 * kSecond);
+    EXPECT_FALSE(rebuilding.ended());
+    EXPECT_GT(missing_most(), 0U);
+    world.count(pending, 1);
+    all.push_back(pending);
+    claims.clear();
+    world.let_time_pass(100 * kSecond);
+    ASSERT_TRUE(rebuilding.ended());
+    EXPECT_EQ(rebuilding.take_result().value(), 0U);
+    EXPECT_EQ(missing_most(), 0U);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+}
+
 TEST_P(RebuildFromNoise, CallsNothingWholeThatWasMadeFromTooMuchOfIt) {
     std::vector<DriveId> bad;
     for (unsigned chunk : {0U, 3U, 5U}) {

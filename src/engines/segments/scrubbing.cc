@@ -139,7 +139,7 @@ Task<Done> SegmentStore::State::scrub_row(Scrub* scrub, std::uint32_t first, std
     Row again(segment.width(), first, count);
     co_await or_return(co_await gather(&segment, &again, segment.width()));
     if (agrees(code, again)) co_return Done{};
-    bool unknown = (segment.uneven || segment.doubtful != 0) && !claims_settled(segment);
+    bool unknown = (segment.uneven || segment.doubtful != 0) && segment.claims > 0;
     if (!scrub->even || !data_there(code, again) || unknown) {
         scrub->even = false;
         co_return Done{};

@@ -125,7 +125,8 @@ TEST(SegmentScrub, EvensOutWhatACrashLeftBehind) {
     SegmentId id = owner.live.back().runs[0].first.segment;
     auto data = world.noise(64);
     {
-        auto cut_off = world.store->append(StreamKind::cold, data);
+        Claims claims;
+        auto cut_off = world.store->append(StreamKind::cold, data, Purpose::user, &claims);
         cut_off.start(std::noop_coroutine());
         ASSERT_FALSE(cut_off.ended());
     }

@@ -155,7 +155,6 @@ Task<Done> SegmentStore::State::open() {
 
 Task<Done> SegmentStore::State::close() {
     closing = true;
-    reaper_call.notify_all();
     co_return co_await gate.close();
 }
 
@@ -239,23 +238,6 @@ Task<std::uint64_t> SegmentStore::rebuild() {
 
 Task<Done> SegmentStore::scrub(std::function<Task<Done>(SegmentId)> verify) {
     return state_->scrub(std::move(verify));
-}
-
-std::vector<SegmentId> SegmentStore::cleaning_candidates(std::size_t most) const {
-    std::int64_t now = state_->reactor.wall_now();
-    std::vector<std::pair<double, SegmentId>> found;
-    for (const auto& [id, segment] : state_->segments) {
-        std::int64_t used = std::int64_t{segment.record.used_blocks} * segment.record.data_width;
-        if (!segment.record.closed || segment.live <= 0 || segment.live >= used) continue;
-        found.emplace_back(cleaning_worth(segment, now), id);
-    }
-    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-        return a.first != b.first ? a.first > b.first : a.second < b.second;
-    });
-    if (found.size() > most) found.resize(most);
-    std::vector<SegmentId> ids;
-    for (const auto& [worth, id] : found) ids.push_back(id);
-    return ids;
 }
 
 std::optional<CleaningChoice> SegmentStore::best_to_clean(const std::set<SegmentId>& except) const {

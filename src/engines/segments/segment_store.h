@@ -133,10 +133,10 @@ public:
     // Writes `data` (a multiple of 4 KiB) as one stripe, or where a segment ends as two, and
     // returns where its blocks lie, in order, as runs of at most kExtentBlocksMost blocks. It
     // has not been flushed. out_of_space: no drive has a free slot for this purpose (clean, then
-    // retry). `claims` keeps the blocks until they are live; without it they must be noted as
-    // live within a minute, or are forgotten.
-    Task<std::vector<BlockRun>> append(StreamKind stream, ConstBytes data,
-                                       Purpose purpose = Purpose::user, Claims* claims = nullptr);
+    // retry). `claims` keeps the blocks until they are live, and gets what was written before an
+    // error too.
+    Task<std::vector<BlockRun>> append(StreamKind stream, ConstBytes data, Purpose purpose,
+                                       Claims* claims);
     // The stream for a block whose present version lies in `previous`; 0: there is none. What was
     // overwritten soon after it was written will be so again (SepBIT: Wang et al., FAST 2022).
     StreamKind stream_for(SegmentId previous) const;
@@ -160,10 +160,8 @@ public:
     // blocks are held to their crcs by `verify`, which reads the segment's live extents.
     Task<Done> scrub(std::function<Task<Done>(SegmentId)> verify);
 
-    // Closed segments with dead blocks, best to clean first (cost-benefit: Rosenblum and
-    // Ousterhout 1992): (1 - u) * sqrt(age) / (1 + u).
-    std::vector<SegmentId> cleaning_candidates(std::size_t most) const;
-    // The best of them that is not in `except`; empty if there is none.
+    // The closed segment with dead blocks that is best to clean (cost-benefit: Rosenblum and
+    // Ousterhout 1992): (1 - u) * sqrt(age) / (1 + u); none of `except`. Empty if there is none.
     std::optional<CleaningChoice> best_to_clean(const std::set<SegmentId>& except) const;
     // Closed segments that are about to be freed.
     std::uint64_t emptied_segments() const;

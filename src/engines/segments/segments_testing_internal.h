@@ -162,7 +162,8 @@ struct World {
     Result<Written> try_append(std::size_t blocks, StreamKind stream = StreamKind::hot,
                                Purpose purpose = Purpose::user) {
         auto data = noise(blocks);
-        auto runs = reactor.run(store->append(stream, data, purpose));
+        Claims claims;  // Until it is counted.
+        auto runs = reactor.run(store->append(stream, data, purpose, &claims));
         if (!runs.ok()) return runs.error();
         Written written = describe(runs.value(), std::move(data));
         count(written, 1);

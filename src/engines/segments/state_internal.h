@@ -19,11 +19,6 @@ struct Segment {
     std::uint64_t opened_after = 0;  // Blocks of users that this store had written by then.
     std::uint32_t reserved = 0;      // While open: blocks of each slot that appends have taken.
 
-    // Blocks that append() handed out and no note_live() has counted yet: their record may be
-    // about to be committed, so the segment is not free whatever `live` says.
-    std::int64_t unclaimed = 0;
-    Nanos last_append = -3600 * kSecond;  // When append() last handed out blocks without a claim.
-
     Lsn killed_at;  // Of the record that took the last live block away.
     // It came without live blocks from restore(): which record killed it is not known.
     bool killed_before_restore = false;
@@ -69,7 +64,6 @@ struct SegmentStore::State {
           owner(with_owner),
           own_table(std::move(own)),
           table(with_table),
-          reaper_call(with_reactor),
           rebuilding(with_reactor),
           gate(with_reactor) {
         for (auto& lock : opening) lock = std::make_unique<SharedMutex>(reactor);
@@ -191,16 +185,13 @@ struct SegmentStore::State {
     Task<Done> write_back(Reading* reading, std::vector<bool> made);
 
     // freeing.cc
-    enum class Standing { in_use, settling, free };
     void note_live(SegmentId id, std::int64_t delta, Lsn at);
-    Standing standing(const Segment& segment) const;
-    Nanos settled_at(const Segment& segment) const;
-    bool claims_settled(const Segment& segment) const;
+    // Nothing in it is in use, or about to be.
+    bool can_free(const Segment& segment) const;
     void wake_reaper(const Segment& segment);
     std::vector<SegmentId> next_to_free();
     Task<Done> reap();
     Task<Done> reap_some(std::vector<SegmentId> ids);
-    Task<Done> wait_until_settled();
 
     // rebuilding.cc
     struct Move;
@@ -263,7 +254,6 @@ struct SegmentStore::State {
 
     std::set<SegmentId> dying;  // Closed and without live blocks, or so they were when added.
     bool reaping = false;
-    Signal reaper_call;  // Something to free, or closing has begun.
     bool refreshing = false;
     std::uint64_t map_changes = 0;
     Width present_width;  // As of this change of the table.
