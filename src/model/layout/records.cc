@@ -106,6 +106,7 @@ std::string encode(const ReplyRecord& record) {
     writer.number(record.seq);
     writer.number(record.filesystem.value);
     writer.number(record.inode.value);
+    if (record.count != 0) writer.number(record.count);
     return out;
 }
 
@@ -116,7 +117,9 @@ std::optional<ReplyRecord> decode_reply(std::string_view value) {
     record.seq = reader.number<std::uint64_t>();
     record.filesystem.value = reader.number<std::uint32_t>();
     record.inode.value = reader.number<std::uint64_t>();
-    if (!reader.done()) return std::nullopt;
+    bool counts = reader.ok() && !reader.done();
+    if (counts) record.count = reader.number<std::uint64_t>();
+    if (!reader.done() || (counts && record.count == 0)) return std::nullopt;
     return record;
 }
 

@@ -44,6 +44,7 @@ struct ReplyRecord {
     std::uint64_t seq = 0;
     FilesystemId filesystem;  // Of the inode it was told of, if any.
     InodeId inode;
+    std::uint64_t count = 0;  // Of bytes that a copy has copied.
     friend bool operator==(const ReplyRecord&, const ReplyRecord&) = default;
 };
 // Of each client so many replies are kept, each in the slot that its seq leads to (modulo).

@@ -158,14 +158,15 @@ public:
     Task<T> once(Caller caller, Task<T> work);
 
     // replies.cc: what a client that lost its session was told in it.
-    // Adds to a change what its caller shall be told if it asks again: `of`, or that it is done.
-    void remember(Change& change, const Caller& caller, FileId of = {});
+    // Adds to a change what its caller shall be told if it asks again: `of`, or that it is done, or
+    // how much. One that is done in steps is told of the last of them that is there.
+    void remember(Change& change, const Caller& caller, FileId of = {}, std::uint64_t count = 0);
     // Empty: that request has changed nothing, for all that is known.
-    Task<std::optional<FileId>> find_reply(std::uint64_t client, std::uint64_t seq);
+    Task<std::optional<ReplyRecord>> find_reply(std::uint64_t client, std::uint64_t seq);
     template <class T>
     Task<T> known_or_done(Caller caller, std::uint64_t client, Task<T> work);
     template <class T>
-    Task<T> tell_again(Caller caller, FileId of);
+    Task<T> tell_again(Caller caller, ReplyRecord known);
     // Nobody will ask for it any more.
     bool is_old_reply(std::string_view key) const;
     void note_client(std::uint64_t client);
@@ -358,13 +359,13 @@ private:
 };
 
 template <>
-Task<Done> Core::tell_again<Done>(Caller caller, FileId of);
+Task<Done> Core::tell_again<Done>(Caller caller, ReplyRecord known);
 template <>
-Task<Node> Core::tell_again<Node>(Caller caller, FileId of);
+Task<Node> Core::tell_again<Node>(Caller caller, ReplyRecord known);
 template <>
-Task<Opened> Core::tell_again<Opened>(Caller caller, FileId of);
+Task<Opened> Core::tell_again<Opened>(Caller caller, ReplyRecord known);
 template <>
-Task<std::uint64_t> Core::tell_again<std::uint64_t>(Caller caller, FileId of);
+Task<std::uint64_t> Core::tell_again<std::uint64_t>(Caller caller, ReplyRecord known);
 
 template <class T>
 Task<T> Core::known_or_done(Caller caller, std::uint64_t client, Task<T> work_) {

@@ -14,36 +14,40 @@ ShardId shard_of_client(const Core& core, std::uint64_t client) {
     return ShardId{static_cast<std::uint32_t>(client % core.map.shard_count)};
 }
 
+FileId told_of(const ReplyRecord& known) {
+    return {known.filesystem, known.inode};
+}
+
 }  // namespace
 
-void Core::remember(Change& change, const Caller& caller, FileId of) {
+void Core::remember(Change& change, const Caller& caller, FileId of, std::uint64_t count) {
     if (caller.seq == 0 || caller.client == 0) return;
-    ReplyRecord record{caller.seq, of.filesystem, of.inode};
+    ReplyRecord record{caller.seq, of.filesystem, of.inode, count};
     Batch& batch = change.on(shard_of_client(*this, caller.client));
     batch.put(keys::reply(caller.client, caller.seq % kReplySlots), encode(record));
 }
 
-Task<std::optional<FileId>> Core::find_reply(std::uint64_t client, std::uint64_t seq) {
+Task<std::optional<ReplyRecord>> Core::find_reply(std::uint64_t client, std::uint64_t seq) {
     Shard& in = shard(shard_of_client(*this, client));
     auto value = co_await in.index.get(keys::reply(client, seq % kReplySlots));
-    if (value.code() == Code::not_found) co_return std::optional<FileId>();
+    if (value.code() == Code::not_found) co_return std::optional<ReplyRecord>();
     if (!value.ok()) co_return value.error();
     auto record = decode_reply(value.value());
     if (!record.has_value()) co_return Error{Code::corrupt, "compute.reply"};
-    if (record->seq != seq) co_return std::optional<FileId>();
+    if (record->seq != seq) co_return std::optional<ReplyRecord>();
     // Committed, for all that is known here; the client must not hear of it before it is.
     co_await or_return(co_await settled(journal.last_appended()));
-    FileId of{record->filesystem, record->inode};
-    co_return std::optional<FileId>(of);
+    co_return record;
 }
 
 template <>
-Task<Done> Core::tell_again<Done>(Caller, FileId) {
+Task<Done> Core::tell_again<Done>(Caller, ReplyRecord) {
     co_return Done{};
 }
 
 template <>
-Task<Node> Core::tell_again<Node>(Caller caller, FileId of) {
+Task<Node> Core::tell_again<Node>(Caller caller, ReplyRecord known) {
+    FileId of = told_of(known);
     InodePin inode = co_await or_return(co_await pin(of));
     co_await or_return(co_await recall_for_look(caller.session, inode));
     Node node = look(caller.session, inode);
@@ -52,18 +56,19 @@ Task<Node> Core::tell_again<Node>(Caller caller, FileId of) {
 }
 
 template <>
-Task<Opened> Core::tell_again<Opened>(Caller caller, FileId of) {
+Task<Opened> Core::tell_again<Opened>(Caller caller, ReplyRecord known) {
+    FileId of = told_of(known);
     InodePin inode = co_await or_return(co_await pin(of));
     Opened told;
     told.handle = co_await or_return(add_handle(caller.session, inode));
-    told.node = co_await or_return(co_await tell_again<Node>(caller, of));
+    told.node = co_await or_return(co_await tell_again<Node>(caller, known));
     co_return told;
 }
 
-// No such request is remembered: each is as good twice.
+// A copy of fewer bytes than asked for: whoever wants the rest asks for it.
 template <>
-Task<std::uint64_t> Core::tell_again<std::uint64_t>(Caller, FileId) {
-    co_return Error{Code::invalid, "compute.reply"};
+Task<std::uint64_t> Core::tell_again<std::uint64_t>(Caller, ReplyRecord known) {
+    co_return known.count;
 }
 
 bool Core::is_old_reply(std::string_view key) const {

@@ -7,6 +7,12 @@ namespace {
 
 constexpr std::uint64_t kClient = 77;
 
+Task<Done> note_copy(Task<std::uint64_t> copy, std::optional<Code>* code) {
+    auto ended = co_await copy;
+    code->emplace(ended.code());
+    co_return Done{};
+}
+
 // A client that comes back after its session was lost, and sends again what it has no answer to.
 class Replies : public ComputeTest {
 protected:
@@ -117,6 +123,50 @@ TEST_F(Replies, AFallocateIsNotDoneOverWhatOthersWroteSince) {
     punching.session = caller.session;
     EXPECT_TRUE(run(role->fallocate(punching, file, 0, 3, punch)).ok());
     EXPECT_EQ(read(file, 0, 3), "new");
+}
+
+TEST_F(Replies, ACopyIsNotMadeOverWhatOthersWroteSince) {
+    FileId from = make_file(root(), "a");
+    FileId to = make_file(root(), "b");
+    std::string bytes(3 * kMiB + 100, 'a');
+    ASSERT_EQ(write(from, 0, bytes), Code::ok);
+    Caller copying = next();
+    auto copied = run(role->copy_range(copying, from, 0, to, 0, 10 * kMiB));
+    ASSERT_EQ(copied.value(), bytes.size());
+    ASSERT_EQ(write(to, 5, "new"), Code::ok);
+    crash_and_come_back();
+    copying.session = caller.session;
+    auto again = run(role->copy_range(copying, from, 0, to, 0, 10 * kMiB));
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again.value(), bytes.size());
+    EXPECT_EQ(read(to, 0, 10), "aaaaanewaa");
+}
+
+TEST_F(Replies, OfACopyThatWasCutOffTellHowMuchIsCopied) {
+    FileId from = make_file(root(), "a");
+    FileId to = make_file(root(), "b");
+    std::string bytes(8 * kMiB, 'a');
+    for (std::uint64_t i = 0; i < 8; ++i) {
+        ASSERT_EQ(write(from, i * kMiB, bytes.substr(0, kMiB)), Code::ok);
+    }
+    Caller copying = next();
+    {
+        Gate gate(reactor);
+        std::optional<Code> ended;
+        // Not aligned with it, so that each piece is written.
+        gate.spawn(note_copy(role->copy_range(copying, from, 1, to, 0, 10 * kMiB), &ended));
+        while (run(role->getattr(caller, to)).value().attributes.size < 3 * kMiB) reactor.step();
+        ASSERT_FALSE(ended.has_value());
+    }
+    crash_and_come_back();
+    copying.session = caller.session;
+    std::uint64_t there = attributes(to).size;
+    ASSERT_EQ(write(to, 5, "new"), Code::ok);
+    auto again = run(role->copy_range(copying, from, 1, to, 0, 10 * kMiB));
+    ASSERT_TRUE(again.ok());
+    EXPECT_GE(again.value(), 2 * kMiB);
+    EXPECT_EQ(again.value(), there);
+    EXPECT_EQ(read(to, 0, 10), "aaaaanewaa");
 }
 
 TEST_F(Replies, OfAClientThatIsGoneAreForgotten) {

@@ -35,12 +35,8 @@ Result<Done> check(const CopyPlan& plan) {
 // region on both sides and is committed by itself.
 class Copy {
 public:
-    Copy(Core* core, InodePin from, InodePin to, CopyPlan plan, bool clear_setid)
-        : core_(core),
-          from_(std::move(from)),
-          to_(std::move(to)),
-          plan_(plan),
-          clear_setid_(clear_setid) {}
+    Copy(Core* core, Caller caller, InodePin from, InodePin to, CopyPlan plan)
+        : core_(core), caller_(caller), from_(std::move(from)), to_(std::move(to)), plan_(plan) {}
 
     // Bytes copied; fewer than asked at the end of the source, where an error came later, or where
     // the next piece would have to wait for room.
@@ -57,10 +53,11 @@ private:
     Task<Done> prepare(FileChange* prepared, Buffer* buffer, std::uint64_t length);
 
     Core* core_;
+    Caller caller_;
     InodePin from_;
     InodePin to_;
     CopyPlan plan_;  // Of what is left.
-    bool clear_setid_;
+    std::uint64_t copied_ = 0;
     bool no_segment_ = false;
     std::int64_t lacking_ = 0;
 };
@@ -108,28 +105,28 @@ Task<Done> Copy::copy_piece(std::uint64_t length) {
     InodeRecord& record = change.edit(to_);
     record.size = std::max(record.size, plan_.to_offset + length);
     posix::note_content_change(record, core_->timestamp());
-    if (clear_setid_) (void)posix::clear_setid(record);
+    if (caller_.uid != 0) (void)posix::clear_setid(record);
+    core_->remember(change, caller_, plan_.to, copied_ + length);
     (void)change.commit();
     prepared.unlock();
     co_return co_await core_->admit();
 }
 
 Task<std::uint64_t> Copy::run() {
-    std::uint64_t copied = 0;
     while (plan_.length > 0) {
         std::uint64_t length = piece_bytes();
         // Nobody waits for the cleaner with the files locked.
-        bool waits = copied > 0 && !can_share(length) && core_->delay_for(length) != Nanos{0};
+        bool waits = copied_ > 0 && !can_share(length) && core_->delay_for(length) != Nanos{0};
         if (waits) break;
         auto done = co_await copy_piece(length);
-        if (!done.ok() && copied == 0) co_return done.error();
+        if (!done.ok() && copied_ == 0) co_return done.error();
         if (!done.ok()) break;
-        copied += length;
+        copied_ += length;
         plan_.from_offset += length;
         plan_.to_offset += length;
         plan_.length -= length;
     }
-    co_return copied;
+    co_return copied_;
 }
 
 Task<std::vector<KeyLocks::Held>> lock_both(Core* core, Nanos by, FileId from, FileId to) {
@@ -171,7 +168,7 @@ Task<std::uint64_t> copy_once(Core* core, Caller caller, CopyPlan plan, SpacePat
     std::uint64_t size = from->record.size;
     if (plan.from_offset >= size) co_return std::uint64_t{0};
     plan.length = std::min(plan.length, size - plan.from_offset);
-    Copy copying(core, from, to, plan, caller.uid != 0);
+    Copy copying(core, caller, from, to, plan);
     auto done = co_await copying.run();
     *no_segment = !done.ok() && copying.no_segment();
     *lacking = done.ok() ? 0 : copying.lacking();
