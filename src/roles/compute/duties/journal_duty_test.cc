@@ -67,6 +67,67 @@ TEST_F(JournalDuty, IsReportedDegradedUntilItHasMovedOffDrivesThatFailed) {
     EXPECT_EQ(read(file, 0, 4000), staged);
 }
 
+// Over and over, with writes at every moment of it, stops, crashes and losses of power.
+TEST_F(JournalDuty, PairsOfDrivesFailAndAreReplacedUnderWrites) {
+    std::map<int, FileId> files;
+    std::map<int, std::string> content;
+    int writes = 0;
+    auto write_some = [&](int count) {
+        for (; count > 0; --count, ++writes) {
+            int i = writes % 16;
+            if (!files.contains(i)) files[i] = make_file(root(), "f" + std::to_string(i));
+            // Staged and striped ones in turn.
+            std::size_t bytes = writes % 3 == 0 ? 3 * 64 * kKiB : 5000;
+            content[i].assign(bytes, static_cast<char>('a' + writes % 26));
+            ASSERT_EQ(set_size(files[i], 0), Code::ok);
+            ASSERT_EQ(write(files[i], 0, content[i]), Code::ok);
+        }
+    };
+    for (int round = 0; round < 24; ++round) {
+        SCOPED_TRACE(round);
+        write_some(1 + static_cast<int>(reactor.random() % 40));
+        std::vector<std::uint32_t> active;
+        for (std::uint32_t i = 0; i < map.drives.size(); ++i) {
+            if (map.drives[i].state == DriveState::active) active.push_back(i);
+        }
+        for (int i = 0; i < 2; ++i) {
+            auto at =
+                active.begin() + static_cast<std::ptrdiff_t>(reactor.random() % active.size());
+            lose(*at);
+            active.erase(at);
+        }
+        bool noticed_late = reactor.random() % 2 == 0;
+        if (noticed_late) write_some(20);
+        tell();
+        if (reactor.random() % 2 == 0) write_some(20);
+        add_one();
+        add_one();
+        tell();
+        write_some(20);
+        for (int i = 0; i < 600 && report().segments_degraded > 0; ++i) wait(100 * kMillisecond);
+        EXPECT_EQ(report().segments_degraded, 0U);
+        switch (reactor.random() % 4) {
+            case 0:
+                restart();
+                break;
+            case 1:
+                crash();
+                break;
+            case 2:
+                ASSERT_TRUE(run(role->sync(next(), kFilesystem)).ok());
+                role.reset();
+                drives.lose_power();
+                start();
+                break;
+            default:
+                break;
+        }
+        for (const auto& [i, file] : files) {
+            ASSERT_EQ(read(file, 0, content[i].size() + 10), content[i]) << i;
+        }
+    }
+}
+
 class SmallJournal : public JournalDuty {
 protected:
     void SetUp() override {
