@@ -38,6 +38,20 @@ Task<std::uint64_t> verify_place(RunStore* store, BlockRun place, std::vector<st
     co_return lost;
 }
 
+// The same for those that lie in the segment.
+Task<std::uint64_t> verify_blocks(RunStore* store, CheckedBlocks blocks, SegmentId segment) {
+    std::uint64_t lost = 0;
+    std::size_t first = 0;
+    for (const BlockRun& place : blocks.runs) {
+        auto begin = blocks.crcs.begin() + static_cast<std::ptrdiff_t>(first);
+        std::vector<std::uint32_t> expected(begin, begin + place.count);
+        first += place.count;
+        if (place.first.segment != segment) continue;
+        lost += co_await or_return(co_await verify_place(store, place, std::move(expected)));
+    }
+    co_return lost;
+}
+
 }  // namespace
 
 Task<bool> Index::State::compact_step() {
@@ -120,27 +134,17 @@ Task<std::uint64_t> Index::State::verify(SegmentId segment) {
     co_return lost;
 }
 
+// Where its blocks lie may change at every await: what is found lost is so only if it has not.
 Task<std::uint64_t> Index::State::verify_run(RunPtr run, SegmentId segment) {
-    std::uint64_t lost = 0;
-    auto crcs = co_await or_return(co_await block_crcs(run));
-    std::size_t first = 0;
-    for (const BlockRun& place : run->head().places) {
-        auto begin = crcs.begin() + static_cast<std::ptrdiff_t>(first);
-        std::vector<std::uint32_t> expected(begin, begin + place.count);
-        first += place.count;
-        if (place.first.segment != segment) continue;
-        lost += co_await or_return(co_await verify_place(&store, place, std::move(expected)));
+    for (;;) {
+        auto crcs = co_await or_return(co_await block_crcs(run));
+        std::uint64_t placement = run->placement();
+        CheckedBlocks body{run->head().places, std::move(crcs)};
+        CheckedBlocks head = run->record().head;
+        std::uint64_t lost = co_await or_return(co_await verify_blocks(&store, body, segment));
+        lost += co_await or_return(co_await verify_blocks(&store, head, segment));
+        if (lost == 0 || run->placement() == placement) co_return lost;
     }
-    const CheckedBlocks& head = run->record().head;
-    first = 0;
-    for (const BlockRun& place : head.runs) {
-        auto begin = head.crcs.begin() + static_cast<std::ptrdiff_t>(first);
-        std::vector<std::uint32_t> expected(begin, begin + place.count);
-        first += place.count;
-        if (place.first.segment != segment) continue;
-        lost += co_await or_return(co_await verify_place(&store, place, std::move(expected)));
-    }
-    co_return lost;
 }
 
 Task<Done> Index::State::move_run(RunPtr run, SegmentId segment) {

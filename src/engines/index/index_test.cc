@@ -353,6 +353,32 @@ TEST_F(IndexTest, MovesOutOfASegment) {
     EXPECT_EQ(scan(number_key(0, 0), number_key(4000, 0), 99999), before);
 }
 
+// The cleaner may move a run while a check reads it.
+TEST_F(IndexTest, VerifiesARunThatMovesMeanwhile) {
+    for (std::uint64_t i = 0; i < 4000; ++i) put(number_key(i, 0), std::string(60, 'v'));
+    checkpoint();
+    compact();
+    store.latency_most = kMillisecond;
+    for (int round = 0; round < 10; ++round) {
+        std::vector<BlockRun> blocks = index->blocks();
+        SegmentId segment = std::min_element(blocks.begin(), blocks.end())->first.segment;
+        auto move = [](Index* of, SegmentId out_of) -> Task<Done> {
+            co_return co_await of->move_out_of(out_of);
+        };
+        std::uint64_t lost = 0;
+        auto verify = [](Index* of, SegmentId in, std::uint64_t* found) -> Task<Done> {
+            *found += co_await or_return(co_await of->verify(in));
+            co_return Done{};
+        };
+        Gate gate(reactor);
+        for (int i = 0; i < 4; ++i) gate.spawn(verify(index.get(), segment, &lost));
+        gate.spawn(move(index.get(), segment));
+        ASSERT_TRUE(reactor.run(gate.close()).ok());
+        EXPECT_EQ(lost, 0U);
+    }
+    expect_accounts();
+}
+
 TEST_F(IndexTest, KeepsTheTableOfACheckpointThatFailed) {
     put("a", "1");
     store.fail_in = 1;
