@@ -31,6 +31,8 @@ bool World::settle(Lost lost) {
         if (!actor->history.accept(described.value(), lost, &difference)) {
             return fail(lost == Lost::power ? "power" : "tree", actor->name + ": " + difference);
         }
+        // A session that broke at last was only missed by the look.
+        note_loss(actor.get());
         note(siphash({1, 1}, bytes_of(described.value())));
     }
     if (!finish_done(commons_->settle(lost), "reading the commons")) return false;
