@@ -351,10 +351,8 @@ Task<Done> SegmentStore::State::adopt_targets(Move* move) {
         segment.doubtful |= move->chunk_set();
         segment.uneven = true;
     }
-    Lsn moved = log_record(segment);
-    if (left.empty()) co_return Done{};
-    // Until this record is safe a restart would look for the chunk in the old slot.
-    auto flushed = co_await log.flushed(moved);
+    // Until this record is safe a restart looks for the chunk in the old slot, there or gone.
+    auto flushed = co_await log.flushed(log_record(segment));
     if (flushed.ok()) (void)co_await free_slots(std::move(left));
     co_return Done{};
 }

@@ -54,6 +54,16 @@ TEST(SegmentRebuild, MakesLostChunksAgainOnOtherDomains) {
     for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
 }
 
+// Else a loss of power takes the records back, and with m drives the data.
+TEST(SegmentRebuild, IsDoneOnceItsRecordsAreSafe) {
+    World world(1, 8);
+    world.start();
+    fill(world, 20);
+    lose(world, DriveId{2});
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(world.log.last_flushed(), world.log.last());
+}
+
 TEST(SegmentRebuild, RebuildsTwoChunksOfASegmentAtOnce) {
     World world(2, 9);
     world.start();
