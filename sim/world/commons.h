@@ -53,6 +53,7 @@ public:
     // Each goes on until pause().
     void begin(Gate* gate);
     void pause() { pausing_ = true; }
+    void never_sync() { never_syncs_ = true; }
     // The process is gone, with all sessions: nothing is cached or buffered any more.
     void forget();
     // Errors of the machinery are no news: somebody takes over.
@@ -84,6 +85,7 @@ private:
     std::vector<Grip> grips_;
     bool pausing_ = false;
     bool left_ = false;
+    bool never_syncs_ = false;
     std::string failure_;
     std::uint64_t moment_ = 0;
     RegisterHistory::Moment synced_ = 0;  // What ended before survives loss of power.

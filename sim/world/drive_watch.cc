@@ -1,7 +1,11 @@
 #include "sim/world/drive_watch.h"
 
+#include "platform/memory/buffer.h"
+
 namespace weft::sim {
 namespace {
+
+constexpr std::uint64_t kLateOneIn = 8;
 
 std::string to_text(SegmentSlot slot) {
     return "slot " + std::to_string(slot.slot.value) + " of drive " +
@@ -45,8 +49,19 @@ Task<Done> DriveWatch::free(DriveId drive, Fence fence, SlotIndex slot, Generati
     bool fenced = is_fenced(drive, fence);
     auto done = co_await drives_->free(drive, fence, slot, generation);
     check(fenced, done, named, "freed by who was fenced");
-    if (done.ok()) freed_.insert({Place{drive, slot}, generation});
+    if (!done.ok()) co_return done;
+    freed_.insert({Place{drive, slot}, generation});
+    if (++frees_ % kLateOneIn == 0) co_await or_return(co_await arrive_late(named, fence));
     co_return done;
+}
+
+// As a write that its sender has given up, but the network has not.
+Task<Done> DriveWatch::arrive_late(SegmentSlot slot, Fence fence) {
+    Buffer zeros(kBlockBytes);
+    ConstBytes from = zeros.bytes();
+    auto done = co_await drives_->write(slot, fence, 0, from);
+    check(true, done, slot, "written after it was freed");
+    co_return Done{};
 }
 
 Task<Done> DriveWatch::write(SegmentSlot slot, Fence fence, std::uint32_t block, ConstBytes from) {

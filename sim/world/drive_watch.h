@@ -44,6 +44,7 @@ private:
     // Taken when a call begins: what it may not do even if it ends late.
     bool is_fenced(DriveId drive, Fence fence) const;
     bool is_gone(SegmentSlot slot) const;
+    Task<Done> arrive_late(SegmentSlot slot, Fence fence);
     void check(bool refused, const Result<Done>& done, SegmentSlot slot, const char* what);
 
     std::function<void(std::string)> broken_;
@@ -51,6 +52,7 @@ private:
     std::map<std::pair<DriveId, OwnerId>, Epoch> fences_;  // The highest that was acked.
     std::map<Place, Generation> given_;                    // The latest that was acked.
     std::set<std::pair<Place, Generation>> freed_;         // Of those, with an ack.
+    std::uint64_t frees_ = 0;
 };
 
 }  // namespace weft::sim

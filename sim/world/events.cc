@@ -11,7 +11,7 @@ namespace weft::sim {
 namespace {
 
 constexpr FilesystemId kFilesystem{1};
-constexpr int kFlipsMost = 40;
+constexpr int kFlipsMost = 200;
 // Behind a drive's tables, which have copies of their own.
 constexpr std::uint64_t kSlotsBegin = 4 * kMiB;
 
@@ -134,8 +134,15 @@ bool World::replace(const std::vector<std::size_t>& victims) {
     return finish_done(compute_->set_map(map_), "a map with new drives");
 }
 
+// Drives may be taken away again. What was under way when power was lost has its redundancy only
+// once a scrub has come by.
+bool World::become_whole() {
+    if (!close_cleanly() || (power_was_lost_ && !check_findings())) return false;
+    return finish_done(until_whole(), "redundancy");
+}
+
 bool World::lose_drives() {
-    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    if (!become_whole()) return false;
     auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
     work();
     set_gone(victims, true);
@@ -146,7 +153,7 @@ bool World::lose_drives() {
 }
 
 bool World::crash_degraded() {
-    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    if (!become_whole()) return false;
     work();
     if (!failure_.empty()) return false;
     bool power = chance_->one_in(2) && !settings_.power_safe;
@@ -160,16 +167,18 @@ bool World::crash_degraded() {
 }
 
 bool World::outage() {
-    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    if (!become_whole()) return false;
     auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
     work();
+    if (!failure_.empty()) return false;
+    // Before the process does, or with it: then a drive may have what no other has.
+    bool at_once = chance_->one_in(3);
+    if (at_once) crash(false);
     set_gone(victims, true);
-    if (!failure_.empty() || !work_and_pause()) return false;
-    bool crashes = chance_->one_in(3);
-    if (crashes) {
-        crash(false);
-        if (!start() || !settle(Lost::process) || !work_and_pause()) return false;
-    }
+    if (!at_once && !work_and_pause()) return false;
+    bool crashes = at_once || chance_->one_in(3);
+    if (crashes && !at_once) crash(false);
+    if (crashes && !(start() && settle(Lost::process) && work_and_pause())) return false;
     set_gone(victims, false);
     // Who was away at the start is attached now.
     for (std::size_t victim : victims) {
@@ -182,6 +191,7 @@ bool World::outage() {
     ++map_.epoch.value;
     if (!finish_done(compute_->set_map(map_), "a map after an outage")) return false;
     if (!work_and_pause()) return false;
+    if (chance_->one_in(3) && !start_again(Lost::process)) return false;
     return finish_done(until_whole(), "redundancy after an outage") && settle(Lost::nothing);
 }
 
@@ -200,7 +210,7 @@ void World::spoil(std::size_t victim) {
 
 // The stop puts the journal, which no scrub reads, into stripes.
 bool World::rot() {
-    if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
+    if (!become_whole()) return false;
     auto chosen = choose_drives(1 + settings_.parity_width);
     std::size_t victim = chosen.back();
     chosen.pop_back();

@@ -102,6 +102,7 @@ bool World::check_findings() {
     for (const Finding& finding : findings.value()) {
         return fail("check", finding.where + ": " + finding.what);
     }
+    power_was_lost_ = false;
     return true;
 }
 

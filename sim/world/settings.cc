@@ -14,6 +14,8 @@ void draw_shape(Chance& chance, WorldSettings& settings) {
     settings.shard_count = 1U << chance.below(4);
     settings.power_safe = chance.one_in(5);
     settings.disk_latency = (10 * kMicrosecond) << chance.below(6);
+    // Sometimes ones that the cleaner has to keep from filling.
+    if (chance.one_in(4)) settings.drive_bytes = 48 * kMiB;
     settings.capacity_bytes = settings.drive_bytes * settings.data_width / 2;
     // Sometimes one that the clients fill.
     if (chance.one_in(6)) settings.capacity_bytes = (2 + chance.below(6)) * kMiB;
@@ -21,7 +23,7 @@ void draw_shape(Chance& chance, WorldSettings& settings) {
 
 void draw_compute(Chance& chance, compute::ComputeSettings& compute) {
     compute.journal_bytes_most = kMiB << chance.below(4);
-    compute.index.memtable_bytes_most = (16 * kKiB) << chance.below(5);
+    compute.index.memtable_bytes_most = (4 * kKiB) << chance.below(7);
     compute.index.fanout = 2 + static_cast<std::uint32_t>(chance.below(7));
     compute.data.direct_write_bytes_least = (16 * kKiB) << chance.below(4);
     compute.data.staged_bytes_usual = (64 * kKiB) << chance.below(4);
@@ -34,6 +36,7 @@ void draw_clients(Chance& chance, WorldSettings& settings) {
         settings.clients.push_back(static_cast<Shape>(chance.below(kShapes)));
     }
     settings.sharers = static_cast<std::uint32_t>(chance.below(4));
+    settings.never_syncs = chance.one_in(3);
     settings.habits.page_bytes = 128U << chance.below(6);
     settings.habits.twice_one_in = chance.one_in(2) ? 8 : 0;
     settings.file_bytes_most = (256 * kKiB) << chance.below(4);

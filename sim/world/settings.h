@@ -57,6 +57,7 @@ struct WorldSettings {
     Nanos disk_latency = 50 * kMicrosecond;
     std::vector<Shape> clients;  // Each in a tree of its own.
     std::uint32_t sharers = 0;   // Clients of one directory, with caches.
+    bool never_syncs = false;    // Nobody asks for a flush: what is flushed, the product chose.
     ClientHabits habits;
     std::vector<Event> events;  // Those that happen; drawn from with equal chance.
     compute::ComputeSettings compute;

@@ -154,7 +154,7 @@ Task<Done> Sharer::step() {
     bool buffers = buffered_.at != nullptr;
     switch (below(20)) {
         case 0:
-            return sync();
+            return commons_.never_syncs_ ? read(at) : sync();
         case 1:
         case 2:
             return use_lock();

@@ -58,11 +58,15 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
         for (Kind kind : {Kind::copy_range, Kind::zero, Kind::reserve}) {
             if (small) mix.weights[static_cast<std::size_t>(kind)] = 0;
         }
+        for (Kind kind : {Kind::fsync, Kind::sync}) {
+            if (settings_.never_syncs) mix.weights[static_cast<std::size_t>(kind)] = 0;
+        }
         auto number = static_cast<std::uint32_t>(actors_.size());
         actors_.push_back(std::make_unique<Actor>(seed, number, mix));
     }
     std::uint32_t sharers = cuts_.sharers ? 0 : settings_.sharers;
     commons_ = std::make_unique<Commons>(reactor_, seed, sharers);
+    if (settings_.never_syncs) commons_->never_sync();
 }
 
 World::~World() = default;
@@ -325,6 +329,7 @@ void World::crash(bool power_loss) {
     doors_.reset();
     drives_.reset();
     if (!power_loss) return;
+    power_was_lost_ = true;
     for (auto& disk : disks_) disk->lose_power();
 }
 
