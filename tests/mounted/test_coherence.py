@@ -211,6 +211,8 @@ def test_signals_while_the_cluster_is_away(world):
         top = cluster.folder / "a"
         cluster.mount_apart(top)
         listening, telling = os.pipe()
+        # Of its own: for an inode's lock in the kernel a killed program waits on.
+        file = os.open(top / "file", os.O_RDWR | os.O_CREAT)
         worker = os.fork()
         if worker == 0:
             in_child(lambda: busy(top, telling))
@@ -219,13 +221,14 @@ def test_signals_while_the_cluster_is_away(world):
             cluster.kill()
             waiter = os.fork()
             if waiter == 0:
-                in_child(lambda: os.mkdir(top / "never"))
+                in_child(lambda: os.ftruncate(file, 1))
             time.sleep(1)  # Long enough for many signals; what is killed waits by then, mostly.
             os.kill(waiter, signal.SIGKILL)
             poll("what is killed ends", lambda: os.waitpid(waiter, os.WNOHANG)[0], 10)
             cluster.start()
         (top / "enough").touch()
         poll_child(worker)
+        os.close(file)
 
 
 def poll_child(child: int):
