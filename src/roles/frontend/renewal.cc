@@ -12,6 +12,8 @@ namespace {
 
 constexpr Nanos kPauseLeast = 10 * kMillisecond;
 constexpr Nanos kPauseMost = 500 * kMillisecond;
+// By then, whoever lost a session as we did has one again: twice the longest pause.
+constexpr Nanos kLockGrace = 2 * kPauseMost;
 // Notices of which the kernel may be busy with at a time, and how long one may keep us: it then
 // waits for a request of ours that is held, and comes right after its reply.
 constexpr std::size_t kNoticesMost = 256;
@@ -64,6 +66,7 @@ Task<Done> Mount::renew() {
         if (renewing_) co_await sleep(reactor_, pause);
         pause = std::min(2 * pause, kPauseMost);
     }
+    no_locks_before_ = reactor_.now() + kLockGrace;
     if (renewing_) end_renewal(true);
     // Ends only when its recalls have, and these may have waited for the renewal.
     co_return co_await sessions_->close_session(old);
