@@ -21,19 +21,22 @@ struct Renewing : MountFixture, SessionHost {
         co_return Done{};
     }
     // Its locks go with it.
-    void lose_session() {
+    void lose_session(Nanos then_passes = 5 * kSecond) {
         compute.close_session(session);
         compute.drop_holdings(session);
         role.session_ended();
-        pass(5 * kSecond);
+        pass(then_passes);
     }
-    Reply set_lock(const Opened& file, std::uint64_t owner) {
+    static fuse_lk_in write_lock(const Opened& file, std::uint64_t owner) {
         fuse_lk_in in{};
         in.fh = file.handle;
         in.owner = owner;
         in.lk.end = INT64_MAX;
         in.lk.type = F_WRLCK;
-        return ask(FUSE_SETLK, file.inode, in);
+        return in;
+    }
+    Reply set_lock(const Opened& file, std::uint64_t owner) {
+        return ask(FUSE_SETLK, file.inode, write_lock(file, owner));
     }
 
     SessionId session{100};
@@ -50,6 +53,22 @@ TEST(Renewal, FilesStayOpenAndLocksStayHeld) {
     EXPECT_EQ(mount.write(file, 0, "still mine"), 0);
     EXPECT_EQ(mount.fsync(file), 0);
     EXPECT_EQ(mount.set_lock(file, 2).error, EAGAIN);
+}
+
+TEST(Renewal, NewLocksWaitUntilOthersCouldTakeBackTheirs) {
+    Renewing mount;
+    auto held = mount.create("f");
+    auto wanted = mount.create("g");
+    EXPECT_EQ(mount.set_lock(held, 1).error, 0);
+    mount.compute.clear_calls();
+    mount.lose_session(100 * kMillisecond);
+    EXPECT_EQ(mount.compute.count("lock"), 1U);  // Taken back.
+    auto waiting = mount.send(FUSE_SETLK, wanted.inode, Renewing::write_lock(wanted, 2));
+    mount.pass(500 * kMillisecond);
+    EXPECT_FALSE(mount.answered(waiting));
+    EXPECT_EQ(mount.compute.count("lock"), 1U);
+    mount.pass(2 * kSecond);
+    EXPECT_EQ(mount.take(waiting).error, 0);
 }
 
 // A compute that has just come up may be busy.
