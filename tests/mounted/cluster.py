@@ -391,11 +391,23 @@ def pid_in_mount_file(path) -> int:
 
 
 def is_running(pid: int) -> bool:
+    return state_of(pid) not in ("Z", "X")
+
+
+def state_of(pid: int) -> str:
+    """As ps shows it: "R" runs, "S" and "D" wait, "Z" and "X" are dead."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+        return "X"
+    return stat.rsplit(")", 1)[1].split()[0]
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether the signal has been sent to the process and not been taken yet."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    pending = next(line.split()[1] for line in lines if line.startswith("ShdPnd:"))
+    return bool(int(pending, 16) >> (number - 1) & 1)
 
 
 def mounts_below(folder) -> list:

@@ -13,8 +13,8 @@ import subprocess
 import threading
 import time
 
-from cluster import (MIB, Failure, Skip, deadline, expect, in_child, in_children, is_running, need,
-                     poll, run)
+from cluster import (MIB, Failure, Skip, deadline, expect, in_child, in_children, is_pending,
+                     is_running, need, poll, run, state_of)
 
 RECALL_SECONDS = 2  # A client that does not answer costs the others that long.
 LOCK_SECONDS = 10
@@ -219,10 +219,16 @@ def test_signals_while_the_cluster_is_away(world):
         for _ in range(3):
             os.read(listening, 1)
             cluster.kill()
+            about_to, saying = os.pipe()
             waiter = os.fork()
             if waiter == 0:
-                in_child(lambda: os.ftruncate(file, 1))
-            time.sleep(1)  # Long enough for many signals; what is killed waits by then, mostly.
+                in_child(lambda: (os.write(saying, b"1"), os.ftruncate(file, 1)))
+            os.read(about_to, 1)
+            poll("its call waits", lambda: state_of(waiter) in ("S", "D"), 10)
+            os.close(about_to)
+            os.close(saying)
+            poll("a timer's signal comes while a call waits",
+                 lambda: is_pending(worker, signal.SIGALRM), 10)
             os.kill(waiter, signal.SIGKILL)
             poll("what is killed ends", lambda: os.waitpid(waiter, os.WNOHANG)[0], 10)
             cluster.start()

@@ -23,7 +23,8 @@ Task<Done> ControlServer::accept_all() {
         auto accepted = co_await listener_->accept();
         if (accepted.code() == Code::unavailable) co_return Done{};
         if (!accepted.ok()) {
-            co_await sleep(reactor_, kAcceptAgain);  // Out of descriptors or memory, for now.
+            // Out of descriptors or memory, until some are given back.
+            co_await sleep(reactor_, kAcceptAgain);
             continue;
         }
         if (connections_.running() > kConnectionsMost) continue;  // Closes it.

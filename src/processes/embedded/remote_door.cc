@@ -25,7 +25,7 @@ Task<Done> RemoteDoor::accept_all(Listener* listener) {
         auto accepted = co_await listener->accept();
         if (accepted.code() == Code::unavailable || stopping_) co_return Done{};
         if (!accepted.ok()) {
-            // Out of descriptors or memory, for now.
+            // Out of descriptors or memory, until some are given back.
             (void)co_await ended_.wait(reactor_.now() + kTick);
             continue;
         }
