@@ -244,6 +244,15 @@ def test_what_cannot_be_mounted_or_added(world):
         cluster.start()
         cluster.command("mount", "--in-process", "demo", cluster.mount / "inner", code=1)
         cluster.command("drive", "add", cluster.mount / "drive", "--size", "256M", code=1)
+        link = cluster.folder / "link"
+        link.symlink_to(cluster.mount)
+        cluster.command("drive", "add", link / "drive", "--size", "256M", code=1)
+        cluster.command("mount", "--in-process", "demo", link / "inner", code=1)
+        apart = cluster.folder / "apart"
+        cluster.command("mount", "demo", apart)
+        for path in (apart, apart / "inner", link, cluster.folder / "link" / ".." / "apart"):
+            cluster.command("mount", "--in-process", "demo", path, code=1, seconds=30)
+        expect(times_mounted(apart) == 1, "it is mounted twice at one path")
         cluster.command("drive", "replace", 1, "/no/such/folder/drive", code=1)
         states = {d["state"] for d in cluster.command("drive", "list", json=True).json()}
         expect(states == {"active"}, f"drives are {states} after a replacement that failed")

@@ -1,5 +1,6 @@
 #include "control/cli/session_internal.h"
 #include "control/cli/table.h"
+#include "platform/process/mount_points.h"
 #include "platform/process/process.h"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 #include "platform/fuse_device/kernel_mount.h"
 
 #include "platform/base/result.h"
+#include "platform/process/mount_points.h"
 #include "platform/runtime/task.h"
 
 #include <array>
@@ -9,7 +10,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 #include <vector>
 
 #include <fcntl.h>
@@ -24,6 +24,9 @@ namespace {
 constexpr Nanos kChildPoll = 2 * kMillisecond;
 constexpr Nanos kChildMost = 60 * kSecond;
 constexpr int kReadAheadKiB = 4096;
+// Who serves a mount answers at once, or is busy with a restart: it is alive.
+constexpr Nanos kAnswerMost = 2 * kSecond;
+constexpr const char* kType = "fuse.weft";
 
 Error failed(int error, std::string_view what) {
     switch (error) {
@@ -57,31 +60,12 @@ std::string listed_name(const std::string& path) {
     return whole + name;
 }
 
-// Blanks and the like are written as \040 in mountinfo.
-std::string unescaped(const std::string& field) {
-    std::string plain;
-    for (std::size_t i = 0; i < field.size(); ++i) {
-        bool escape = field[i] == '\\' && i + 3 < field.size();
-        if (escape) {
-            plain.push_back(static_cast<char>(std::stoi(field.substr(i + 1, 3), nullptr, 8)));
-            i += 3;
-        } else {
-            plain.push_back(field[i]);
-        }
-    }
-    return plain;
-}
-
 // "0:52" of what is mounted at the path; empty if nothing is.
 std::string device_at(const std::string& path) {
     std::string name = listed_name(path);
-    std::ifstream mounts("/proc/self/mountinfo");
     std::string found;
-    for (std::string line; std::getline(mounts, line);) {
-        std::istringstream fields(line);
-        std::string id, parent, device, root, at;
-        fields >> id >> parent >> device >> root >> at;
-        if (unescaped(at) == name) found = device;
+    for (process::MountPoint& point : process::mount_points()) {
+        if (point.path == name) found = std::move(point.device);
     }
     return found;
 }
@@ -139,7 +123,7 @@ Result<int> mount_as_root(const std::string& source, const std::string& path) {
     if (fd < 0) return failed(errno, "/dev/fuse cannot be opened");
     std::string options = "fd=" + std::to_string(fd) +
                           ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions";
-    if (::mount(source.c_str(), path.c_str(), "fuse.weft", 0, options.c_str()) == 0) {
+    if (::mount(source.c_str(), path.c_str(), kType, 0, options.c_str()) == 0) {
         return fd;
     }
     int error = errno;
@@ -207,6 +191,14 @@ Result<int> mount_as_user(const std::string& source, const std::string& path) {
     return fd;
 }
 
+struct Reading {
+    explicit Reading(int descriptor) : fd(descriptor) {}
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() { ::close(fd); }
+    int fd;
+};
+
 // Runs a program and waits without blocking the reactor; its exit status.
 Task<int> run_child(Machine* machine, std::vector<std::string> words) {
     std::vector<char*> arguments = pointers(words);
@@ -237,6 +229,21 @@ Task<std::unique_ptr<FuseChannel>> mount_fuse(Machine* machine, std::string sour
     std::unique_ptr<FuseChannel> channel =
         std::make_unique<KernelChannel>(*machine, fd, std::move(watch).value(), std::move(path));
     co_return channel;
+}
+
+Task<Done> unmount_dead(Machine* machine, std::string path) {
+    for (;;) {
+        auto way = process::mount_on_way(path, kType);
+        if (!way.has_value() || !way->at_end) co_return Done{};
+        Reading asked(co_await or_return(process::ask_whether_dead_mount(way->path)));
+        char answer = process::kLiveMount;
+        Bytes into = std::as_writable_bytes(std::span(&answer, 1));
+        (void)co_await machine->read_fd(asked.fd, into, machine->now() + kAnswerMost);
+        if (answer != process::kDeadMount) {
+            co_return Error{Code::already_exists, "a Weft filesystem is mounted there already"};
+        }
+        co_await or_return(co_await unmount_fuse(machine, way->path, true));
+    }
 }
 
 Task<Done> unmount_fuse(Machine* machine, std::string path, bool lazy) {

@@ -17,6 +17,10 @@ namespace weft {
 Task<std::unique_ptr<FuseChannel>> mount_fuse(Machine* machine, std::string source,
                                               std::string path);
 
+// Weft mounts at this path whose process has died go; the path need not exist. already_exists: one
+// there is served, or does not say within 2 s. Never waits for a mount on this thread.
+Task<Done> unmount_dead(Machine* machine, std::string path);
+
 // Ends when the mount is gone; meanwhile its requests must be served. `lazy` takes it out of
 // sight at once and lets open files end it. would_block: it is in use. not_found: not mounted.
 Task<Done> unmount_fuse(Machine* machine, std::string path, bool lazy);

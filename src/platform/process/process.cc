@@ -252,39 +252,6 @@ bool exists(const std::string& path) {
     return std::filesystem::exists(path, error);
 }
 
-bool is_dead_mount(const std::string& path) {
-    // What the kernel has cached outlives the process that told it.
-    struct statx status{};
-    int failed = statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &status);
-    // The second: it ends right now. io_uring lets go of a dead process's files a little later.
-    return failed != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
-}
-
-std::vector<std::string> mounted_paths(const std::string& type) {
-    std::vector<std::string> paths;
-    std::ifstream mounts("/proc/self/mounts");
-    for (std::string line; std::getline(mounts, line);) {
-        std::istringstream fields(line);
-        std::string source, path, kind;
-        fields >> source >> path >> kind;
-        if (kind != type) continue;
-        // Blanks and the like are written as \040.
-        std::string plain;
-        for (std::size_t i = 0; i < path.size(); ++i) {
-            bool escape = path[i] == '\\' && i + 3 < path.size();
-            if (!escape) {
-                plain.push_back(path[i]);
-                continue;
-            }
-            plain.push_back(
-                static_cast<char>(std::strtol(path.substr(i + 1, 3).c_str(), nullptr, 8)));
-            i += 3;
-        }
-        paths.push_back(std::move(plain));
-    }
-    return paths;
-}
-
 std::uint64_t free_bytes_at(const std::string& path) {
     struct statvfs status{};
     if (statvfs(path.c_str(), &status) != 0) return 0;

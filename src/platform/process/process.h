@@ -56,10 +56,6 @@ Result<Done> remove_tree(const std::string& path);
 // Names in a folder, sorted; none if there is no such folder.
 std::vector<std::string> names_in(const std::string& path);
 bool exists(const std::string& path);
-// A mount whose process has died: nobody answers there.
-bool is_dead_mount(const std::string& path);
-// Where filesystems of this type are mounted, the latest last; a path as often as it is mounted on.
-std::vector<std::string> mounted_paths(const std::string& type);
 std::uint64_t free_bytes_at(const std::string& path);
 
 // Which file a path leads to, and how large it is: the same as before, or another by now.

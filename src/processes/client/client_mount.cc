@@ -51,9 +51,7 @@ public:
 private:
     Task<Done> begin() {
         FilesystemId filesystem = co_await or_return(co_await connection_.find_filesystem());
-        while (process::is_dead_mount(settings_.path)) {
-            co_await or_return(co_await unmount_fuse(&machine_, settings_.path, true));
-        }
+        co_await or_return(co_await unmount_dead(&machine_, settings_.path));
         co_await or_return(process::make_folders(settings_.path));
         channel_ = co_await or_return(
             co_await mount_fuse(&machine_, "weft:" + settings_.filesystem, settings_.path));

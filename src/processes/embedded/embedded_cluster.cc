@@ -1,5 +1,6 @@
 #include "processes/embedded/embedded_cluster.h"
 
+#include "platform/process/mount_points.h"
 #include "platform/process/process.h"
 
 #include <algorithm>
@@ -222,11 +223,9 @@ Task<Done> EmbeddedCluster::fail_drive(DriveId drive, bool force) {
 
 // Known before it is used: a start that finds nothing at a path passes over it.
 Result<Done> EmbeddedCluster::remember_drive(const std::string& path) {
-    for (const std::string& top : process::mounted_paths("fuse.weft")) {
-        // It could be our own, and then this thread would wait for itself.
-        if (path.starts_with(top + "/")) {
-            return Error{Code::not_supported, "a drive cannot lie in a mounted Weft filesystem"};
-        }
+    // It could be our own, and then this thread would wait for itself.
+    if (process::mount_on_way(path, "fuse.weft").has_value()) {
+        return Error{Code::not_supported, "a drive cannot lie in a mounted Weft filesystem"};
     }
     std::vector<std::string>& paths = file_.drive_paths;
     if (std::find(paths.begin(), paths.end(), path) != paths.end()) return Done{};

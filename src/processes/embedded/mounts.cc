@@ -1,6 +1,7 @@
 #include "processes/embedded/mounts.h"
 
 #include "platform/fuse_device/kernel_mount.h"
+#include "platform/process/mount_points.h"
 #include "platform/process/process.h"
 #include "roles/frontend/frontend_role.h"
 
@@ -36,23 +37,19 @@ Task<Done> Mounts::mount(FilesystemId filesystem, std::string name, std::string 
     co_return made;
 }
 
-// A folder in one of our own mounts cannot be looked at: this thread would wait for itself.
+// Nothing in a Weft mount can be looked at: who serves it may wait for this thread.
 Result<Done> Mounts::may_mount(const std::string& path) const {
     if (starting_.contains(path)) return Error{Code::already_exists, "it is being mounted there"};
-    for (const auto& [top, mounted] : mounted_) {
-        if (path.starts_with(top + "/")) {
-            return Error{Code::not_supported,
-                         "the path is in a mount of the same process; "
-                         "mount it without --in-process"};
-        }
+    auto way = process::mount_on_way(path, "fuse.weft");
+    if (way.has_value() && !way->at_end) {
+        return Error{Code::not_supported,
+                     "the path is in a mounted Weft filesystem; mount it without --in-process"};
     }
     return Done{};
 }
 
 Task<Done> Mounts::make_mount(FilesystemId filesystem, std::string name, std::string path) {
-    while (process::is_dead_mount(path)) {
-        co_await or_return(co_await unmount_fuse(&machine_, path, true));
-    }
+    co_await or_return(co_await unmount_dead(&machine_, path));
     co_await or_return(process::make_folders(path));
     auto mounted = std::make_unique<Mounted>();
     mounted->filesystem = filesystem;

@@ -19,8 +19,8 @@ public:
     Mounts(Machine& machine, ComputeService& compute, SessionHost& sessions);
     ~Mounts();
 
-    // The folder is made if it is not there. already_exists: something of ours is mounted there;
-    // not_supported: it lies in a mount of this process;
+    // The folder is made if it is not there. already_exists: a Weft filesystem is mounted there, by
+    // whichever process; not_supported: it lies within one;
     // not_permitted and others: what the kernel said.
     Task<Done> mount(FilesystemId filesystem, std::string name, std::string path);
     // Ends when everything deferred has been sent and the frontend has ended. not_found.
