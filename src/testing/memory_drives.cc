@@ -94,6 +94,7 @@ Task<Done> MemoryDrives::write(SegmentSlot slot, Fence fence, std::uint32_t bloc
     }
     for (std::size_t done = 0; done < from.size(); done += kBlockBytes) {
         ConstBytes part = from.subspan(done, kBlockBytes);
+        target.unreadable.erase(block);
         target.unflushed[block++].assign(part.begin(), part.end());
     }
     co_return Done{};
@@ -110,6 +111,7 @@ Task<Done> MemoryDrives::read(SegmentSlot slot, std::uint32_t block, Bytes into)
         co_return Error{Code::stale, "drive.read"};
     }
     for (std::size_t done = 0; done < into.size(); done += kBlockBytes, ++block) {
+        if (source.unreadable.contains(block)) co_return Error{Code::io_failed, "drive.read"};
         Bytes part = into.subspan(done, kBlockBytes);
         std::fill(part.begin(), part.end(), std::byte{0});
         for (const auto* store : {&source.durable, &source.unflushed}) {
@@ -189,6 +191,10 @@ void MemoryDrives::corrupt(SegmentSlot slot, std::uint32_t block) {
     for (std::byte& byte : noise) byte = static_cast<std::byte>(reactor_.random());
     at.unflushed.erase(block);
     at.durable[block] = std::move(noise);
+}
+
+void MemoryDrives::make_unreadable(SegmentSlot slot, std::uint32_t block) {
+    drives_.at(slot.drive).slots.at(slot.slot.value).unreadable.insert(block);
 }
 
 }  // namespace weft::testing

@@ -34,6 +34,8 @@ public:
     void lose_power();
     // Overwrites the block with noise; generations stay.
     void corrupt(SegmentSlot slot, std::uint32_t block);
+    // Reads of the block end with io_failed until it is written.
+    void make_unreadable(SegmentSlot slot, std::uint32_t block);
     // The n-th write from now (0: the next) on any drive ends with io_failed, once.
     void fail_write_after(std::uint64_t n) { fail_write_after_ = static_cast<std::int64_t>(n); }
     void set_latency(Nanos latency) { latency_ = latency; }
@@ -51,6 +53,7 @@ private:
         std::uint16_t chunk = 0;
         std::map<std::uint32_t, std::vector<std::byte>> durable;
         std::map<std::uint32_t, std::vector<std::byte>> unflushed;
+        std::set<std::uint32_t> unreadable;
     };
     struct Drive {
         bool gone = false;

@@ -92,40 +92,39 @@ Task<Done> SegmentStore::State::read_direct(Reading* reading) {
         auto read = co_await read_slot(segment, chunk, reading->run.first.block, reading->into);
         reading->served = read.ok() || read.code() == Code::io_failed;
         if (read.ok()) (void)reading->check();
+        bool in_part = read.code() == Code::io_failed && reading->run.count > 1;
+        if (in_part) co_await or_return(co_await read_each_block(reading));
         bool moved = segment->record.slots[chunk] != slot;  // By a rebuild, meanwhile.
         if (reading->bad.empty() || !moved) co_return Done{};
     }
     co_return Done{};
 }
 
+// Where not all of the run can be read: what is bad is bad alone.
+Task<Done> SegmentStore::State::read_each_block(Reading* reading) {
+    for (std::uint32_t block = 0; block < reading->run.count; ++block) {
+        std::uint32_t at = reading->run.first.block + block;
+        Bytes into = reading->into.subspan(block * kBlockBytes, kBlockBytes);
+        auto read = co_await read_slot(reading->segment, reading->run.first.chunk, at, into);
+        reading->bad[block] = !read.ok() || !reading->right(block);
+    }
+    bool any = std::find(reading->bad.begin(), reading->bad.end(), true) != reading->bad.end();
+    if (!any) reading->bad.clear();
+    co_return Done{};
+}
+
 Task<Done> SegmentStore::State::read_degraded(Reading* reading) {
     Segment* segment = reading->segment;
     unsigned chunk = reading->run.first.chunk;
-    unsigned k = segment->data_width();
-    std::vector<bool> wanted = reading->bad;
+    std::vector<bool> made = reading->bad;
     auto ranges = ranges_of(reading->bad);
     std::uint32_t begin = ranges.front().first;
     std::uint32_t end = ranges.back().second;
     ++counters.degraded_reads;
+    bool enough = co_await or_return(co_await make_range(reading, begin, end));
 
-    Row row(segment->width(), reading->run.first.block + begin, end - begin);
-    row.tried[chunk] = true;
-    co_await or_return(co_await gather(segment, &row, k));
-    bool enough = count_of(row.there()) >= k;
-    std::uint32_t survivors = enough ? first_of(row.there(), k) : 0;
-    for (auto [from, until] : ranges) {
-        if (!enough) break;
-        Bytes into = reading->into.subspan(from * kBlockBytes, (until - from) * kBlockBytes);
-        decode(*segment, row, survivors, chunk, from - begin, into);
-        for (std::uint32_t block = from; block < until; ++block) {
-            reading->bad[block] = !reading->right(block);
-        }
-    }
-    if (enough) co_await or_return(co_await search_survivors(reading, &row, survivors));
-
-    std::vector<bool> made = wanted;
     for (std::size_t i = 0; i < made.size(); ++i) made[i] = made[i] && !reading->bad[i];
-    if (reading->served) co_await or_return(co_await write_back(reading, std::move(made)));
+    co_await or_return(co_await write_back(reading, std::move(made)));
 
     auto lost = std::count(reading->bad.begin(), reading->bad.end(), true);
     if (lost == 0) co_return Done{};
@@ -140,10 +139,45 @@ Task<Done> SegmentStore::State::read_degraded(Reading* reading) {
     co_return Error{code, "segments.read"};
 }
 
+// Makes those of blocks [begin, end) of the run that are bad from the other chunks. False if some
+// of them cannot be made as too few chunks could be read.
+Task<bool> SegmentStore::State::make_range(Reading* reading, std::uint32_t begin,
+                                           std::uint32_t end) {
+    Segment* segment = reading->segment;
+    unsigned chunk = reading->run.first.chunk;
+    unsigned k = segment->data_width();
+    auto any_bad = [reading, begin, end] {
+        auto first = reading->bad.begin();
+        return std::find(first + begin, first + end, true) != first + end;
+    };
+    Row row(segment->width(), reading->run.first.block + begin, end - begin);
+    row.tried[chunk] = true;
+    co_await or_return(co_await gather(segment, &row, k));
+    bool enough = count_of(row.there()) >= k;
+    if (enough) {
+        std::uint32_t survivors = first_of(row.there(), k);
+        for (std::uint32_t block = begin; block < end; ++block) {
+            if (!reading->bad[block]) continue;
+            Bytes into = reading->into.subspan(block * kBlockBytes, kBlockBytes);
+            decode(*segment, row, survivors, chunk, block - begin, into);
+            reading->bad[block] = !reading->right(block);
+        }
+        if (any_bad()) co_await or_return(co_await search_survivors(reading, &row, survivors));
+    }
+    if (!any_bad() || !row.splits()) co_return enough || !any_bad();
+    // What cannot be read of one chunk and of another may be different blocks.
+    enough = true;
+    for (std::uint32_t block = begin; block < end; ++block) {
+        if (!reading->bad[block]) continue;
+        bool some = co_await or_return(co_await make_range(reading, block, block + 1));
+        enough = enough && some;
+    }
+    co_return enough;
+}
+
 // Survivors carry no checksum of their own: where what they make does not match, one of them is
 // bad, and the other choices of k among all that can be read are tried, for each block.
 Task<Done> SegmentStore::State::search_survivors(Reading* reading, Row* row, std::uint32_t tried) {
-    if (std::count(reading->bad.begin(), reading->bad.end(), true) == 0) co_return Done{};
     Segment* segment = reading->segment;
     unsigned k = segment->data_width();
     co_await or_return(co_await gather(segment, row, segment->width()));
@@ -153,7 +187,7 @@ Task<Done> SegmentStore::State::search_survivors(Reading* reading, Row* row, std
     std::uint32_t lucky = 0;  // What made the block before is likely to make the next.
     unsigned since_yield = 0;
     Buffer made(kBlockBytes);
-    for (std::uint32_t block = 0; block < reading->run.count; ++block) {
+    for (std::uint32_t block = begin; block < begin + row->count; ++block) {
         if (!reading->bad[block]) continue;
         std::uint32_t positions = (1U << k) - 1;
         for (bool first = lucky != 0; positions < combinations_end; first = false) {
@@ -180,12 +214,17 @@ Task<Done> SegmentStore::State::search_survivors(Reading* reading, Row* row, std
 // care whether it has happened.
 Task<Done> SegmentStore::State::write_back(Reading* reading, std::vector<bool> made) {
     unsigned chunk = reading->run.first.chunk;
-    if (!table.writable(reading->segment->record.slots[chunk].drive)) co_return Done{};
+    bool writable = table.writable(reading->segment->record.slots[chunk].drive);
     for (auto [from, until] : ranges_of(made)) {
+        if (!writable || !reading->served) {
+            reading->segment->unrepaired = true;
+            break;
+        }
         ConstBytes bytes = reading->into.subspan(from * kBlockBytes, (until - from) * kBlockBytes);
         std::uint32_t block = reading->run.first.block + from;
         auto written = co_await write_slot(reading->segment, chunk, block, bytes);
         if (written.ok()) counters.blocks_repaired += until - from;
+        if (!written.ok()) reading->segment->unrepaired = true;
     }
     co_return Done{};
 }

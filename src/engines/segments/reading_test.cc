@@ -83,6 +83,20 @@ TEST(SegmentRead, SaysCorruptRatherThanGiveWrongBytes) {
     EXPECT_EQ(world.store->counters().blocks_lost, 1U);
 }
 
+// Goal: what counts is how many chunks of a row are bad, not of all rows that are read together.
+TEST(SegmentRead, BlocksThatCannotBeReadAreBadAlone) {
+    World world;
+    world.start();
+    Written written = world.append(32);  // Eight rows.
+    world.drives.set_gone(slot_of_chunk(world, written, 0).drive, true);
+    for (unsigned chunk = 1; chunk < 6; ++chunk) {
+        world.drives.make_unreadable(slot_of_chunk(world, written, chunk), chunk);
+    }
+    EXPECT_EQ(world.read(written), Code::ok);
+    EXPECT_EQ(world.store->counters().blocks_lost, 0U);
+    EXPECT_EQ(world.store->counters().blocks_repaired, 3U);
+}
+
 TEST(SegmentRead, PartOfARunIsReadable) {
     World world;
     world.start();

@@ -250,14 +250,16 @@ Task<Done> SegmentStore::State::move_rows(Move* move) {
 
 Task<Done> SegmentStore::State::move_row(Move* move, std::uint32_t first, std::uint32_t count) {
     Segment& segment = move->segment;
-    std::uint32_t moving = move->chunk_set();
     Row row(segment.width(), first, count);
-    // A chunk that is still to be had is copied; what it holds is as good as what is decoded.
-    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
-        row.tried[chunk] = (moving >> chunk & 1) == 0 || slot_missing(segment, chunk);
+    auto filled = co_await fill_row(move, &row);
+    if (row.splits()) {
+        // What cannot be read of one chunk and of another may be different blocks.
+        for (std::uint32_t block = first; block < first + count; ++block) {
+            co_await or_return(co_await move_row(move, block, 1));
+        }
+        co_return Done{};
     }
-    co_await or_return(co_await gather(&segment, &row, segment.width()));
-    if ((moving & ~row.there()) != 0) co_await or_return(co_await make_chunks(move, &row));
+    co_await or_return(filled);
 
     std::vector<Task<Done>> writes;
     for (std::size_t i = 0; i < move->chunks.size(); ++i) {
@@ -275,6 +277,30 @@ Task<Done> SegmentStore::State::move_row(Move* move, std::uint32_t first, std::u
     co_return outcome;
 }
 
+// Of those chunks that are to move: a chunk that is still to be had is copied; what it holds is as
+// good as what is decoded.
+Task<Done> SegmentStore::State::fill_row(Move* move, Row* row) {
+    Segment& segment = move->segment;
+    std::uint32_t moving = move->chunk_set();
+    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+        row->tried[chunk] = (moving >> chunk & 1) == 0 || slot_missing(segment, chunk);
+    }
+    co_await or_return(co_await gather(&segment, row, segment.width()));
+    if ((moving & ~row->there()) == 0) co_return Done{};
+    co_return co_await make_chunks(move, row);
+}
+
+// Nobody can make the block of the row that was asked for: what is missing of it is on failed
+// drives, or its drive serves and cannot read it.
+bool SegmentStore::State::lost_for_good(const Segment& segment, const Row& row) const {
+    if (row.count > 1) return false;
+    std::uint32_t gone = row.unreadable;
+    for (unsigned chunk = 0; chunk < segment.width(); ++chunk) {
+        if (slot_missing(segment, chunk)) gone |= 1U << chunk;
+    }
+    return (gone | row.there()) == (1U << segment.width()) - 1;
+}
+
 // Of those that are to move and could not be read. More of the row than that takes is read: where
 // it agrees, all of it is good.
 Task<Done> SegmentStore::State::make_chunks(Move* move, Row* row) {
@@ -287,7 +313,10 @@ Task<Done> SegmentStore::State::make_chunks(Move* move, Row* row) {
     co_await or_return(co_await gather(&segment, row, segment.width()));
     auto k = static_cast<int>(segment.data_width());
     std::uint32_t there = row->there();
-    if (std::popcount(there) < k) co_return Error{Code::unavailable, "segments.rebuild"};
+    bool enough = std::popcount(there) >= k;
+    if (!enough && !lost_for_good(segment, *row)) {
+        co_return Error{Code::unavailable, "segments.rebuild"};
+    }
     bool agree = (there & segment.doubtful) == 0 && survivors_agree(segment, *row, there);
     if (!agree) move->doubtful = true;
     std::uint32_t survivors = there;
@@ -300,7 +329,13 @@ Task<Done> SegmentStore::State::make_chunks(Move* move, Row* row) {
     for (unsigned chunk : move->chunks) {
         if ((to_decode >> chunk & 1) == 0) continue;
         Buffer made(row->bytes());
-        decode(segment, *row, survivors, chunk, 0, made.bytes());
+        if (enough) {
+            decode(segment, *row, survivors, chunk, 0, made.bytes());
+        } else {
+            // Anything does: it is nobody's, or its checksum tells that it is lost. It stops
+            // nothing else from being made again.
+            std::fill(made.bytes().begin(), made.bytes().end(), std::byte{0});
+        }
         row->chunks[chunk] = std::move(made);
     }
     co_return Done{};

@@ -302,7 +302,6 @@ protected:
         world.log.verify_with = [this](SegmentId id) {
             return read_all(&world, &all, id);
         };
-        world.let_time_pass(120 * kSecond);  // All is claimed.
     }
     std::uint32_t missing_most() const {
         std::uint32_t most = 0;
@@ -382,6 +381,63 @@ TEST_P(RebuildFromNoise, CallsNothingWholeThatWasMadeFromTooMuchOfIt) {
     }
     EXPECT_GT(lost, 0U);
     EXPECT_GT(short_of_chunks, 0U);
+}
+
+// Goal: with m drives gone, blocks that nobody needs and that cannot be read stop no rebuild.
+TEST_P(RebuildFromNoise, GoesPastDeadBlocksThatCannotBeRead) {
+    std::vector<Written> kept;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (i % 2 == 0) {
+            world.kill(all[i]);
+        } else {
+            kept.push_back(all[i]);
+        }
+    }
+    all = std::move(kept);
+    std::set<std::pair<SegmentId, std::uint32_t>> needed;  // Rows.
+    for (const Written& written : all) {
+        for (const BlockRun& run : written.runs) {
+            for (std::uint32_t i = 0; i < run.count; ++i) {
+                needed.emplace(run.first.segment, run.first.block + i);
+            }
+        }
+    }
+    std::uint64_t hit = 0;
+    for (const auto& [id, record] : world.log.records) {
+        for (const SegmentSlot& slot : record.slots) {
+            if (slot.drive == DriveId{1} || slot.drive == DriveId{2}) continue;
+            for (std::uint32_t block = 0; block < record.used_blocks; ++block) {
+                if (needed.contains({id, block}) || world.reactor.random() % 2 == 0) continue;
+                world.drives.make_unreadable(slot, block);
+                ++hit;
+            }
+        }
+    }
+    ASSERT_GT(hit, 0U);
+    lose(world, DriveId{1});
+    lose(world, DriveId{2});
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_EQ(missing_most(), 0U);
+    world.drives.set_gone(DriveId{0}, true);
+    world.drives.set_gone(DriveId{5}, true);
+    for (const Written& written : all) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+// Goal: one block that is lost takes nothing else with it, and its segment is not called whole.
+TEST_P(RebuildFromNoise, MakesAllButTheBlocksThatAreLost) {
+    SegmentId id = world.log.records.begin()->first;
+    const SegmentRecord record = world.log.records.at(id);
+    world.drives.make_unreadable(record.slots[0], 1);
+    lose(world, record.slots[1].drive);
+    lose(world, record.slots[2].drive);
+    EXPECT_EQ(rebuild(world), 1U);
+    EXPECT_GT(missing_most(), 0U);
+    for (DriveId lost : {record.slots[1].drive, record.slots[2].drive}) {
+        EXPECT_EQ(slots_on(world, lost), 0U);
+    }
+    // Of the row, three data blocks are gone.
+    EXPECT_LE(world.reactor.run(read_all(&world, &all, id)).value(), 3U);
+    EXPECT_GT(world.reactor.run(read_all(&world, &all, id)).value(), 0U);
 }
 
 }  // namespace

@@ -156,8 +156,10 @@ public:
     // missing. Ends when nothing can be done; call again when the map changed.
     // Returns the number of segments that still miss chunks.
     Task<std::uint64_t> rebuild();
-    // Reads every row of every closed segment once, and compares and repairs parity. Data
-    // blocks are held to their crcs by `verify`, which reads the segment's live extents.
+    // Reads every row of every closed segment once, and repairs parity that does not agree and
+    // blocks that cannot be read. Data blocks are held to their crcs by `verify`, which reads the
+    // segment's live extents, and is asked again where something is wrong. What was repaired
+    // survives loss of power when it ends.
     Task<Done> scrub(std::function<Task<Done>(SegmentId)> verify);
 
     // The closed segment with dead blocks that is best to clean (cost-benefit: Rosenblum and

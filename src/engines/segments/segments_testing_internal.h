@@ -31,6 +31,7 @@ public:
     Task<Done> flushed(Lsn lsn) override {
         co_await sleep(reactor_, 100 * kMicrosecond);
         if (flush_fails) co_return Error{Code::fenced, "log.flushed"};
+        ++flushes;
         flushed_ = std::max(flushed_, lsn.value);
         co_return Done{};
     }
@@ -55,6 +56,7 @@ public:
     std::map<SegmentId, SegmentRecord> records;
     std::map<SegmentId, std::int64_t> live;
     bool flush_fails = false;
+    std::uint64_t flushes = 0;
     std::function<Task<std::uint64_t>(SegmentId)> verify_with = none_lost;
 
 private:

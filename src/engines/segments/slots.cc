@@ -87,6 +87,7 @@ Task<Done> SegmentStore::State::gather(Segment* segment, Row* row, unsigned want
         auto results = co_await join(reads);
         for (std::size_t i = 0; i < next.size(); ++i) {
             if (results[i].ok()) row->chunks[next[i]] = std::move(buffers[i]);
+            if (results[i].code() == Code::io_failed) row->unreadable |= 1U << next[i];
         }
     }
 }

@@ -30,6 +30,7 @@ struct Segment {
     std::uint32_t lost = 0;
     // Bit i: chunk i was made from others that do not agree, or that were too few to tell.
     std::uint32_t doubtful = 0;
+    bool unrepaired = false;    // A reader had to make blocks and could not write them back.
     std::uint32_t holders = 0;  // Somebody works on it: it is not freed meanwhile.
     std::uint32_t appends = 0;  // Some of the holders are writing rows.
     std::uint32_t claims = 0;   // Some have blocks that are about to become live.
@@ -47,11 +48,14 @@ struct Row {
     std::uint32_t count = 0;
     std::vector<Buffer> chunks;  // By number; empty if not there.
     std::vector<bool> tried;
+    // Bit i: the drive of chunk i serves, but not all of these blocks. Fewer of them may do.
+    std::uint32_t unreadable = 0;
 
     Row(unsigned width, std::uint32_t first_block, std::uint32_t block_count)
         : first(first_block), count(block_count), chunks(width), tried(width) {}
     std::size_t bytes() const { return count * kBlockBytes; }
     std::uint32_t there() const;  // Bit i: chunk i.
+    bool splits() const { return unreadable != 0 && count > 1; }
 };
 
 struct SegmentStore::State {
@@ -180,7 +184,9 @@ struct SegmentStore::State {
     };
     Task<Done> read(BlockRun run, std::span<const std::uint32_t> crcs, Bytes into);
     Task<Done> read_direct(Reading* reading);
+    Task<Done> read_each_block(Reading* reading);
     Task<Done> read_degraded(Reading* reading);
+    Task<bool> make_range(Reading* reading, std::uint32_t begin, std::uint32_t end);
     Task<Done> search_survivors(Reading* reading, Row* row, std::uint32_t tried);
     Task<Done> write_back(Reading* reading, std::vector<bool> made);
 
@@ -206,7 +212,9 @@ struct SegmentStore::State {
     Task<Done> choose_targets(Move* move);
     Task<Done> move_rows(Move* move);
     Task<Done> move_row(Move* move, std::uint32_t first, std::uint32_t count);
+    Task<Done> fill_row(Move* move, Row* row);
     Task<Done> make_chunks(Move* move, Row* row);
+    bool lost_for_good(const Segment& segment, const Row& row) const;
     bool survivors_agree(const Segment& segment, const Row& row, std::uint32_t there);
     Task<Done> adopt_targets(Move* move);
     Task<Done> resolve_doubt(Segment* segment);
@@ -220,6 +228,10 @@ struct SegmentStore::State {
     Task<Done> scrub(std::function<Task<Done>(SegmentId)> verify);
     Task<Done> scrub_segment(Scrub* scrub);
     Task<Done> scrub_row(Scrub* scrub, std::uint32_t first, std::uint32_t count);
+    Task<bool> verify_segment(Scrub* scrub);
+    Task<Done> verify_anew(Scrub* scrub);
+    Task<Done> see_data(Scrub* scrub, std::uint32_t first, std::uint32_t count);
+    Task<bool> fill_unreadable(Scrub* scrub, Row* row);
     Task<Done> mend(Scrub* scrub, Row* row);
     Task<Done> mend_block(Scrub* scrub, Row* row, std::uint32_t block);
 

@@ -34,7 +34,12 @@ std::string differs(std::string_view what, std::uint64_t is, std::uint64_t shoul
     return std::string(what) + " is " + std::to_string(is) + ", counted " + std::to_string(should);
 }
 
-Task<Done> expect_whole(bool whole) {
+// What was verified just now counts the first time; whoever asks again wants it looked at again.
+Task<Done> expect_whole(Shard* shard, SegmentId segment, bool known, bool whole) {
+    if (!known) {
+        std::uint64_t lost = co_await or_return(co_await shard->verify(segment));
+        whole = lost == 0;
+    }
     if (!whole) co_return Error{Code::corrupt, "check.segment"};
     co_return Done{};
 }
@@ -245,9 +250,11 @@ Task<Done> Check::read_all(Shard* shard) {
         }
         if (gone || some) damaged.insert(status.id);
     }
-    // Verified just now. Parity may be the last trace of what is lost.
-    auto verify = [&damaged](SegmentId id) {
-        return expect_whole(!damaged.contains(id));
+    // Parity may be the last trace of what is lost.
+    std::set<SegmentId> asked;
+    auto verify = [shard, &damaged, &asked](SegmentId id) {
+        bool first = asked.insert(id).second;
+        return expect_whole(shard, id, first, !damaged.contains(id));
     };
     std::function<Task<Done>(SegmentId)> done_already = verify;
     co_return co_await shard->segments.scrub(std::move(done_already));
