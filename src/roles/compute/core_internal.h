@@ -28,8 +28,6 @@ namespace weft::compute {
 // What an orphan record says: empty, the inode goes; a block number, what is behind it goes;
 // this, of a root, the whole filesystem goes.
 inline constexpr std::string_view kRemovedMark = "removed";
-// How long a request waits for a purge to make room.
-inline constexpr Nanos kPurgeWaitMost = 60 * kSecond;
 
 // A filesystem as far as this core counts it.
 struct Filesystem {
@@ -44,6 +42,14 @@ struct SpacePatience {
     Nanos ends = 0;   // Whatever happens meanwhile; 0: it has not waited yet.
     Nanos until = 0;  // If nothing comes free before.
     std::uint64_t freed = 0;
+};
+
+// What a request lacked that failed for want of space, and how long it has waited for such.
+struct Shortage {
+    SpacePatience patience;
+    bool no_segment = false;   // None was free, though there is room.
+    std::int64_t lacking = 0;  // Blocks that there is no room for.
+    Nanos purged_by = 0;       // When it no longer waits for a purge; 0: it has not waited yet.
 };
 
 enum class Operation : std::uint8_t {
@@ -192,9 +198,10 @@ public:
     // The same, and tells how many there was no room for.
     Result<Done> check_capacity(FilesystemId filesystem, std::int64_t more_blocks,
                                 std::int64_t* lacking) const;
-    // Waits, without locks, while what has no name any more is being purged and may make room for
-    // them. False: it has not.
-    Task<bool> room_has_come(FilesystemId filesystem, std::int64_t lacking, Nanos deadline);
+    // Waits, without locks: while what has no name any more is being purged and may make room, or
+    // as wait_for_segments(). True: it may be tried again. False: nothing was lacking, or no room
+    // has come. Forgets what was lacking. retry_later: as wait_for_segments(); cancelled.
+    Task<bool> has_passed(Shortage* shortage, FilesystemId filesystem, Nanos deadline);
     // out_of_space: for what needs no data blocks, but grows the indexes.
     Result<Done> check_metadata_room() const;
     // Data blocks, of files and of indexes, that the drives can hold with room left to clean.

@@ -2,6 +2,7 @@
 #include "roles/compute/core_internal.h"
 
 #include <algorithm>
+#include <utility>
 
 // What fits is counted in live blocks, and not in free segments: as long as less lives than the
 // drives can hold with room left to clean, the cleaner always finds a segment that is worth it,
@@ -15,6 +16,8 @@ constexpr Nanos kDelayMost = 20 * kMillisecond;
 // How long a request waits for a cleaner that frees nothing, and for one that gets on.
 constexpr Nanos kWaitInVain = 60 * kSecond;
 constexpr Nanos kWaitMost = 600 * kSecond;
+// How long a request waits for a purge to make room.
+constexpr Nanos kPurgeWaitMost = 60 * kSecond;
 // Emptied segments are freed by the journal's next flush, which nobody announces.
 constexpr Nanos kLookAgain = 5 * kMillisecond;
 // Of the segments that data may fill, the part that is left dead for cleaning at the least.
@@ -28,6 +31,19 @@ std::uint64_t part_of_shard(const ClusterMap& map, std::uint64_t share) {
     std::uint64_t width = std::uint64_t{map.data_width} + map.parity_width;
     std::uint64_t data = bytes / std::max<std::uint64_t>(width, 1) * map.data_width;
     return data / std::max<std::uint64_t>(map.shard_count, 1) / share;
+}
+
+// Waits while what has no name any more is being purged. False: that has not made room enough.
+Task<bool> room_has_come(Core* core, FilesystemId filesystem, std::int64_t lacking, Nanos by) {
+    while (lacking > 0 && core->reactor.now() < by) {
+        if (core->check_capacity(filesystem, lacking).ok()) co_return true;
+        auto found = core->being_purged.lower_bound(FileId{filesystem, InodeId()});
+        bool none = found == core->being_purged.end() || found->filesystem != filesystem;
+        if (none) co_return false;
+        (void)co_await core->cleaned.wait(core->earlier_of(by, kLookAgain));
+        if (core->closing) co_return Error{Code::cancelled, "compute.space"};
+    }
+    co_return false;
 }
 
 }  // namespace
@@ -157,16 +173,15 @@ Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks,
     return checked;
 }
 
-Task<bool> Core::room_has_come(FilesystemId filesystem, std::int64_t lacking, Nanos deadline) {
-    while (lacking > 0 && reactor.now() < deadline) {
-        if (check_capacity(filesystem, lacking).ok()) co_return true;
-        auto found = being_purged.lower_bound(FileId{filesystem, InodeId()});
-        bool none = found == being_purged.end() || found->filesystem != filesystem;
-        if (none) co_return false;
-        (void)co_await cleaned.wait(earlier_of(deadline, kLookAgain));
-        if (closing) co_return Error{Code::cancelled, "compute.space"};
-    }
-    co_return false;
+Task<bool> Core::has_passed(Shortage* shortage, FilesystemId filesystem, Nanos deadline) {
+    std::int64_t lacking = std::exchange(shortage->lacking, 0);
+    bool no_segment = std::exchange(shortage->no_segment, false);
+    if (shortage->purged_by == 0) shortage->purged_by = earlier_of(deadline, kPurgeWaitMost);
+    Nanos by = shortage->purged_by;
+    bool has_come = co_await or_return(co_await room_has_come(this, filesystem, lacking, by));
+    if (has_come || !no_segment) co_return has_come;
+    co_await or_return(co_await wait_for_segments(deadline, &shortage->patience));
+    co_return true;
 }
 
 Result<Done> Core::check_metadata_room() const {

@@ -152,14 +152,12 @@ Task<Done> admit_copy(Core* core, Caller caller, InodePin from, CopyPlan plan,
     co_return co_await admit_regions(core, plan.to, plan.to_offset, std::min(plan.length, left));
 }
 
-// One copy_file_range(2), from its locks to the commit of the last piece. `no_segment`: none was
-// free, though there is room.
-Task<std::uint64_t> copy_once(Core* core, Caller caller, CopyPlan plan, SpacePatience* patience,
-                              bool* no_segment, std::int64_t* lacking) {
+// One copy_file_range(2), from its locks to the commit of the last piece.
+Task<std::uint64_t> copy_once(Core* core, Caller caller, CopyPlan plan, Shortage* shortage) {
     InodePin from = co_await or_return(co_await core->pin_regular(plan.from));
     InodePin to = co_await or_return(co_await core->pin_regular(plan.to));
     co_await or_return(co_await core->recall_for_look(caller.session, from));
-    co_await or_return(co_await admit_copy(core, caller, from, plan, patience));
+    co_await or_return(co_await admit_copy(core, caller, from, plan, &shortage->patience));
     Changing guard(to, caller.session);
     co_await or_return(
         co_await core->recall_for_change(caller.session, plan.to, std::string(), true));
@@ -170,8 +168,8 @@ Task<std::uint64_t> copy_once(Core* core, Caller caller, CopyPlan plan, SpacePat
     plan.length = std::min(plan.length, size - plan.from_offset);
     Copy copying(core, caller, from, to, plan);
     auto done = co_await copying.run();
-    *no_segment = !done.ok() && copying.no_segment();
-    *lacking = done.ok() ? 0 : copying.lacking();
+    shortage->no_segment = !done.ok() && copying.no_segment();
+    shortage->lacking = done.ok() ? 0 : copying.lacking();
     std::uint64_t copied = co_await or_return(std::move(done));
     core->note_access(*from);
     locks.clear();
@@ -186,18 +184,13 @@ Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
     }
     plan.length = std::min(plan.length, kCopyBytesMost);
     co_await or_return(check(plan));
-    SpacePatience patience;
-    Nanos deadline = core->earlier_of(caller.deadline, kPurgeWaitMost);
+    FilesystemId filesystem = plan.to.filesystem;
+    Shortage shortage;
     for (;;) {
-        bool no_segment = false;
-        std::int64_t lacking = 0;
-        auto copied = co_await copy_once(core, caller, plan, &patience, &no_segment, &lacking);
-        FilesystemId filesystem = plan.to.filesystem;
+        auto copied = co_await copy_once(core, caller, plan, &shortage);
         bool again =
-            co_await or_return(co_await core->room_has_come(filesystem, lacking, deadline));
-        if (again) continue;
-        if (!no_segment) co_return copied;
-        co_await or_return(co_await core->wait_for_segments(caller.deadline, &patience));
+            co_await or_return(co_await core->has_passed(&shortage, filesystem, caller.deadline));
+        if (!again) co_return copied;
     }
 }
 

@@ -124,14 +124,12 @@ Task<Node> allocate_once(Core* core, Caller caller, FileId file, std::uint64_t o
 
 Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset,
                     std::uint64_t length, FallocateFlags flags) {
-    Nanos deadline = core->earlier_of(caller.deadline, kPurgeWaitMost);
+    Shortage shortage;
     for (;;) {
-        std::int64_t lacking = 0;
         auto allocated =
-            co_await allocate_once(core, caller, file, offset, length, flags, &lacking);
-        FilesystemId filesystem = file.filesystem;
-        bool again =
-            co_await or_return(co_await core->room_has_come(filesystem, lacking, deadline));
+            co_await allocate_once(core, caller, file, offset, length, flags, &shortage.lacking);
+        bool again = co_await or_return(
+            co_await core->has_passed(&shortage, file.filesystem, caller.deadline));
         if (!again) co_return allocated;
     }
 }

@@ -20,15 +20,14 @@ struct Write {
     bool clear_setid = false;
 };
 
-// One write(2), from its locks to the commit. `no_room`: no segment was free, though there is room.
-// `lacking`: blocks that there is no room for.
-Task<Node> write_once(Core* core, Caller caller, Write asked, SpacePatience* patience,
-                      bool* no_room, std::int64_t* lacking) {
+// One write(2), from its locks to the commit.
+Task<Node> write_once(Core* core, Caller caller, Write asked, Shortage* shortage) {
     auto [file, offset, from, append, clear_setid] = asked;
     if (from.size() > kWriteBytesMost) co_return Error{Code::invalid, "write.size"};
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
     co_await or_return(co_await core->admit_request(caller.deadline));
-    co_await or_return(co_await core->admit_space(from.size(), caller.deadline, patience));
+    co_await or_return(
+        co_await core->admit_space(from.size(), caller.deadline, &shortage->patience));
     if (append) offset = inode->record.size;
     co_await or_return(posix::range_end(offset, from.size()));
     co_await or_return(co_await admit_regions(core, file, offset, from.size()));
@@ -47,9 +46,10 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, SpacePatience* pat
 
     FileChange prepared(core, inode);
     auto written = co_await prepared.write(offset, from);
-    *no_room = written.code() == Code::out_of_space;
+    shortage->no_segment = written.code() == Code::out_of_space;
     co_await or_return(std::move(written));
-    co_await or_return(core->check_capacity(file.filesystem, prepared.blocks_delta(), lacking));
+    std::int64_t more = prepared.blocks_delta();
+    co_await or_return(core->check_capacity(file.filesystem, more, &shortage->lacking));
 
     // Decided from here on without an await.
     Change change(*core);
@@ -69,18 +69,13 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, SpacePatience* pat
 
 // Without locks, waits for the cleaner.
 Task<Node> write_file(Core* core, Caller caller, Write asked) {
-    SpacePatience patience;
-    Nanos deadline = core->earlier_of(caller.deadline, kPurgeWaitMost);
+    FilesystemId filesystem = asked.file.filesystem;
+    Shortage shortage;
     for (;;) {
-        bool no_room = false;
-        std::int64_t lacking = 0;
-        auto written = co_await write_once(core, caller, asked, &patience, &no_room, &lacking);
-        FilesystemId filesystem = asked.file.filesystem;
+        auto written = co_await write_once(core, caller, asked, &shortage);
         bool again =
-            co_await or_return(co_await core->room_has_come(filesystem, lacking, deadline));
-        if (again) continue;
-        if (!no_room) co_return written;
-        co_await or_return(co_await core->wait_for_segments(caller.deadline, &patience));
+            co_await or_return(co_await core->has_passed(&shortage, filesystem, caller.deadline));
+        if (!again) co_return written;
     }
 }
 
