@@ -48,7 +48,8 @@ Task<Done> World::until_whole() {
         auto report = co_await or_return(co_await compute_->report());
         if (report.segments_lost > 0) co_return Error{Code::corrupt, "sim.segments_lost"};
         std::uint64_t exposed = counter(report, "journal.segments_exposed");
-        if (report.segments_degraded == 0 && exposed == 0) co_return Done{};
+        std::uint64_t torn = counter(report, "segments.torn");
+        if (report.segments_degraded == 0 && exposed == 0 && torn == 0) co_return Done{};
         if (reactor_.now() > deadline) {
             co_return Error{Code::unavailable,
                             exposed > 0 ? "sim.journal_exposed" : "sim.degraded"};

@@ -62,7 +62,8 @@ bool SegmentStore::State::needs_move(const Segment& segment) const {
 }
 
 bool SegmentStore::State::needs_rebuild(const Segment& segment) const {
-    return needs_move(segment) || (holds_blocks(segment) && segment.doubtful != 0);
+    bool unsure = segment.doubtful != 0 || segment.torn;
+    return needs_move(segment) || (holds_blocks(segment) && unsure);
 }
 
 // What lost a slot and holds nothing is not made whole: it goes, and the next append finds
@@ -160,7 +161,8 @@ Task<Done> SegmentStore::State::rebuild_segment(SegmentId id) {
                      outcome.code() == Code::unavailable;
         if (final) break;
     }
-    if (segment->doubtful != 0) co_await or_return(co_await resolve_doubt(segment));
+    bool unsure = segment->doubtful != 0 || segment->torn;
+    if (unsure) co_await or_return(co_await resolve_doubt(segment));
     co_return outcome;
 }
 

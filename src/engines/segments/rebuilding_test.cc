@@ -204,8 +204,7 @@ TEST(SegmentRebuild, StopsWhenTheDriveComesBack) {
     World world(10, 8, 40, 2048);  // Long slots: the rebuild of one takes many steps.
     world.start();
     auto all = fill(world, 20);
-    (void)world.reactor.run(world.store->close());
-    world.start();  // Closed at full length, so that there is much to copy.
+    world.start();  // What was open is taken at full length, so that there is much to copy.
     DriveId lost = world.log.records.begin()->second.slots[0].drive;
     lose(world, lost);
     auto rebuilding = world.store->rebuild();
@@ -230,6 +229,35 @@ TEST(SegmentRebuild, EndsFencedWhenSomebodyElseOwnsTheShard) {
     }
     lose(world, world.log.records.begin()->second.slots[0].drive);
     EXPECT_EQ(world.reactor.run(world.store->rebuild()).code(), Code::fenced);
+}
+
+// Goal: what a loss of power left of a row, once it is read, is as safe as all else.
+TEST(SegmentRebuild, MakesRowsWholeThatALossOfPowerTore) {
+    World world(12, 8);
+    world.start();
+    Written written = world.append(16);
+    SegmentId id = written.runs[0].first.segment;
+    world.start();
+    const SegmentRecord record = world.log.records.at(id);
+    EXPECT_FALSE(record.closed);
+    for (std::uint32_t block = 0; block < 4; ++block) {
+        world.drives.corrupt(record.slots[4], block);
+        world.drives.corrupt(record.slots[5], block);
+    }
+    EXPECT_EQ(rebuild(world), 0U);
+    EXPECT_TRUE(world.log.records.at(id).closed);
+    world.drives.set_gone(record.slots[0].drive, true);
+    world.drives.set_gone(record.slots[1].drive, true);
+    EXPECT_EQ(world.read(written), Code::ok);
+}
+
+TEST(SegmentRebuild, LeavesNothingTornBehindAClose) {
+    World world(13, 8);
+    world.start();
+    (void)world.append(16);
+    ASSERT_TRUE(world.reactor.run(world.store->close()).ok());
+    world.start();
+    for (const SegmentStatus& status : world.store->list()) EXPECT_FALSE(status.torn);
 }
 
 // Goal: a rebuild that meets failing writes, or is cut off at any point by a restart, loses

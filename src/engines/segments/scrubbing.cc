@@ -170,6 +170,7 @@ Task<Done> SegmentStore::State::scrub_segment(Scrub* scrub) {
     scrub->even = slots == segment.record.slots;  // No rebuild has come in between.
     if (!scrub->even) co_return Done{};
     segment.doubtful = 0;
+    segment.torn = false;
     if (std::exchange(segment.uneven, false)) (void)log_record(segment);
     co_return Done{};
 }

@@ -154,6 +154,11 @@ Task<Done> SegmentStore::State::open() {
 }
 
 Task<Done> SegmentStore::State::close() {
+    // So the next opening knows that its rows are whole.
+    for (SegmentId id : open_segments) {
+        Segment* segment = find(id);
+        if (segment != nullptr && segment->appends == 0) close_segment(*segment);
+    }
     closing = true;
     co_return co_await gate.close();
 }
@@ -195,6 +200,7 @@ void SegmentStore::restore(SegmentId id, SegmentRecord record, std::int64_t live
     segment.killed_before_restore = live_blocks == 0;
     if (!segment.record.closed) {
         segment.uneven = true;
+        segment.torn = true;
         segment.record.closed = true;
         segment.record.used_blocks = segment.record.slot_blocks;
     }
@@ -277,6 +283,7 @@ std::vector<SegmentStatus> SegmentStore::list() const {
         status.record = segment.record;
         status.live_blocks = static_cast<std::uint64_t>(segment.live);
         status.missing_slots = state_->missing_or_doubtful(segment);
+        status.torn = segment.torn;
         listed.push_back(std::move(status));
     }
     return listed;

@@ -38,6 +38,7 @@ struct SegmentStatus {
     std::uint64_t live_blocks = 0;
     // On failed or unknown drives, or made anew from what was not all good.
     std::uint32_t missing_slots = 0;
+    bool torn = false;  // Its owner ended while it was open, and nobody has looked at it since.
 };
 
 struct SegmentCounters {
@@ -150,11 +151,12 @@ public:
 
     void note_live(SegmentId id, std::int64_t delta, Lsn at);
 
-    // What drives failed or came back leave to do: makes missing chunks again on other drives,
-    // fewest chunks left first. What they are made from has no checksums here: where it may be
-    // bad, the log verifies what came of it, and until that was good the chunks still count as
-    // missing. Ends when nothing can be done; call again when the map changed.
-    // Returns the number of segments that still miss chunks.
+    // What drives that failed or came back leave to do: makes missing chunks again on other drives,
+    // fewest chunks left first, and makes rows whole that a restart found torn. What chunks are
+    // made from has no checksums here: where it may be bad, the log verifies what came of it, and
+    // until that was good the chunks still count as missing. Ends when nothing can be done; call
+    // again when the map changed. Returns the number of segments that still miss chunks, or may
+    // have torn rows.
     Task<std::uint64_t> rebuild();
     // Reads every row of every closed segment once, and repairs parity that does not agree and
     // blocks that cannot be read. Data blocks are held to their crcs by `verify`, which reads the

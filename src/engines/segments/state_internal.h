@@ -26,6 +26,9 @@ struct Segment {
     // Some row may not have been written to all slots (a failed append, a crash), so parity
     // says nothing there. The stored record stays open, so that this is known after a restart.
     bool uneven = false;
+    // It was open when its owner ended: of rows that a loss of power tore, some chunks may not be
+    // there though others are, and are live. Until a scrub has made them whole.
+    bool torn = false;
     // Bit i: the drive does not know slot i any more; it waits for rebuild.
     std::uint32_t lost = 0;
     // Bit i: chunk i was made from others that do not agree, or that were too few to tell.

@@ -55,7 +55,11 @@ void add_indexes(const Core& core, Counters& counters) {
 void add_segments(const Core& core, Counters& counters) {
     segments::SegmentCounters sum;
     std::uint64_t written = 0;
+    std::uint64_t torn = 0;
     for (const auto& [id, shard] : core.shards) {
+        for (const segments::SegmentStatus& status : shard->segments.list()) {
+            if (status.torn && status.live_blocks > 0) ++torn;
+        }
         const segments::SegmentCounters& one = shard->segments.counters();
         for (std::size_t i = 0; i < kStreamCount; ++i) {
             sum.blocks_written[i] += one.blocks_written[i];
@@ -81,6 +85,7 @@ void add_segments(const Core& core, Counters& counters) {
     add(counters, "segments.blocks_lost", sum.blocks_lost);
     add(counters, "segments.slots_rebuilt", sum.slots_rebuilt);
     add(counters, "segments.segments_freed", sum.segments_freed);
+    add(counters, "segments.torn", torn);
 }
 
 void add_health(const Core& core, ComputeReport& report) {
