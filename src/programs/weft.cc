@@ -10,8 +10,6 @@ namespace {
 
 using namespace weft;
 
-constexpr Nanos kConnectMost = 2 * kSecond;
-
 // A mount may have so many invalidations of its kernel's caches under way (frontend: 256).
 constexpr unsigned kNoticesMost = 320;
 
@@ -64,8 +62,7 @@ Result<control::Reply> request(std::string socket_path, control::Json body) {
     auto machine = make_machine();
     if (!machine.ok()) return machine.error();
     Machine& on = *machine.value();
-    return on.run(control::request(&on.network(), "unix:" + socket_path, std::move(body),
-                                   on.now() + kConnectMost));
+    return on.run(control::request(on, &on.network(), "unix:" + socket_path, std::move(body)));
 }
 
 }  // namespace

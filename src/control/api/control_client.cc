@@ -4,11 +4,22 @@
 
 namespace weft::control {
 
-Task<Reply> request(Network* network, std::string address, Json body, Nanos connect_deadline) {
-    auto connected = co_await network->connect(address, connect_deadline);
+namespace {
+
+constexpr Nanos kConnectMost = 2 * kSecond;
+
+}  // namespace
+
+Task<Reply> request(Reactor& reactor, Network* network, std::string address, Json body) {
+    auto connected = co_await network->connect(address, reactor.now() + kConnectMost);
     std::unique_ptr<Stream> stream = co_await or_return(std::move(connected));
-    co_await or_return(co_await write_line(stream.get(), json_text(body)));
-    std::string line = co_await or_return(co_await read_line(stream.get()));
+    Nanos by = reactor.now() + kSilenceMost;
+    co_await or_return(co_await write_line(reactor, stream.get(), json_text(body), by));
+    std::string line;
+    while (line.empty()) {
+        by = reactor.now() + kSilenceMost;
+        line = co_await or_return(co_await read_line(reactor, stream.get(), by));
+    }
     auto parsed = parse_json(line);
     if (!parsed.has_value() || !parsed->is_object()) {
         co_return Error{Code::corrupt, "control.reply"};

@@ -2,7 +2,26 @@
 
 #include "control/api/line_stream.h"
 
+#include <optional>
+
 namespace weft::control {
+namespace {
+
+struct Working {
+    explicit Working(Reactor& reactor) : ended(reactor), gate(reactor) {}
+
+    std::optional<Result<std::string>> reply;
+    Signal ended;
+    Gate gate;  // Destroyed first.
+};
+
+Task<Done> work(ManagementService* management, std::string request, Working* working) {
+    working->reply = co_await answer(management, std::move(request));
+    working->ended.notify_all();
+    co_return Done{};
+}
+
+}  // namespace
 
 ControlServer::ControlServer(Reactor& reactor, ManagementService& management)
     : reactor_(reactor), management_(management), connections_(reactor) {}
@@ -34,10 +53,26 @@ Task<Done> ControlServer::accept_all() {
 
 Task<Done> ControlServer::answer_all(std::unique_ptr<Stream> stream) {
     for (;;) {
-        std::string request = co_await or_return(co_await read_line(stream.get()));
-        std::string reply = co_await or_return(co_await answer(&management_, request));
-        co_await or_return(co_await write_line(stream.get(), std::move(reply)));
+        Nanos by = reactor_.now() + kSilenceMost;
+        std::string request = co_await or_return(co_await read_line(reactor_, stream.get(), by));
+        co_await or_return(co_await answer_one(stream.get(), std::move(request)));
     }
+}
+
+Task<Done> ControlServer::answer_one(Stream* stream, std::string request) {
+    Working working(reactor_);
+    working.gate.spawn(work(&management_, std::move(request), &working));
+    Result<Done> heard = Done{};
+    while (!working.reply.has_value()) {
+        bool ended = co_await working.ended.wait(reactor_.now() + kBeatEvery);
+        if (ended || !heard.ok()) continue;
+        Nanos by = reactor_.now() + kSilenceMost;
+        heard = co_await write_line(reactor_, stream, std::string(), by);
+    }
+    co_await or_return(std::move(heard));
+    std::string reply = co_await or_return(std::move(*working.reply));
+    Nanos by = reactor_.now() + kSilenceMost;
+    co_return co_await write_line(reactor_, stream, std::move(reply), by);
 }
 
 }  // namespace weft::control

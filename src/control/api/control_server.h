@@ -10,7 +10,9 @@
 namespace weft::control {
 
 // Answers requests of the control protocol on a listener: a JSON object a line in, one a line
-// out. Format: docs/formats/control.md. Requests of one connection are answered in order.
+// out. Format: docs/formats/control.md. Requests of one connection are answered in order. What has
+// been asked is done to its end, though who asked may go away; a connection that asks nothing for
+// kSilenceMost is closed.
 class ControlServer {
 public:
     ControlServer(Reactor& reactor, ManagementService& management);
@@ -24,6 +26,7 @@ private:
 
     Task<Done> accept_all();
     Task<Done> answer_all(std::unique_ptr<Stream> stream);
+    Task<Done> answer_one(Stream* stream, std::string request);
 
     Reactor& reactor_;
     ManagementService& management_;

@@ -133,6 +133,13 @@ void print_rates(const Json& before, const Json& now) {
 
 int Session::ask(const std::string& verb, Json arguments, Json& value) const {
     auto reply = ask_quietly(verb, std::move(arguments));
+    if (reply.code() == Code::retry_later) {
+        std::cerr << "weft: the cluster's process at " << folder
+                  << " does not answer; it may be stopped or stuck. What was asked may still be "
+                     "done: see its weft.log, then '"
+                  << command << " status'\n";
+        return kExitUnreachable;
+    }
     if (!reply.ok()) {
         std::cerr << "weft: no cluster answers at " << folder << "; start one with '" << command
                   << " demo start', or name its folder with --cluster\n";
