@@ -18,6 +18,7 @@ from cluster import (MIB, Failure, Skip, deadline, expect, in_child, in_children
 
 RECALL_SECONDS = 2  # A client that does not answer costs the others that long.
 LOCK_SECONDS = 10
+SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}
 
 
 class Pair:
@@ -324,6 +325,35 @@ def test_one_directory_from_both(world):
         storm_of_renames(pair, world.seed, world.pick(300, 5000))
         shutil.rmtree(pair.b / "many")
         expect(os.listdir(pair.a) == [], "a removed tree is still seen")
+
+
+@deadline(300, 300)
+def test_listings_in_large_pages(world):
+    """However large a buffer a program brings, what a page becomes between processes has bounds."""
+    files, buffer_bytes = 9000, MIB
+    with Pair(world) as pair:
+        top = pair.a / "many"
+        top.mkdir()
+        for number in range(files):
+            os.mknod(top / f"{number:x}")
+        (top / "link").symlink_to("x" * 4000)
+        libc = ctypes.CDLL(None, use_errno=True)
+        buffer = ctypes.create_string_buffer(buffer_bytes)
+        folder = os.open(pair.b / "many", os.O_RDONLY)
+        try:
+            names, got = set(), 1
+            while got > 0:
+                got = libc.syscall(SYS_GETDENTS64[os.uname().machine], folder, buffer, buffer_bytes)
+                expect(got >= 0, f"getdents64: {os.strerror(ctypes.get_errno())}")
+                page, at = buffer.raw[:got], 0
+                while at < got:
+                    length = int.from_bytes(page[at + 16:at + 18], "little")
+                    names.add(page[at + 19:at + length].split(b"\0")[0].decode())
+                    at += length
+        finally:
+            os.close(folder)
+        expected = {f"{number:x}" for number in range(files)} | {"link", ".", ".."}
+        expect(names == expected, f"{len(names)} of {len(expected)} names are listed")
 
 
 def storm_of_renames(pair, seed: int, rounds: int):

@@ -49,8 +49,9 @@ Peer::Peer(Reactor& reactor, std::unique_ptr<Stream> stream, Handler* handler)
       handler_(handler),
       sending_(reactor),
       serving_(reactor, kServedMost),
+      quick_(reactor, kQuickMost),
       waiting_(reactor, kWaitingMost),
-      served_(reactor),
+      unparked_(reactor),
       last_heard_(reactor.now()),
       requests_(reactor) {}
 
@@ -61,7 +62,7 @@ Peer::~Peer() {
 void Peer::close() {
     if (!closed_) stream_->close();
     closed_ = true;
-    served_.notify_all();
+    unparked_.notify_all();
 }
 
 void Peer::end_all_calls() {
@@ -130,34 +131,60 @@ Task<Done> Peer::receive(FrameHeader header) {
 }
 
 Task<Done> Peer::receive_request(FrameHeader header, Request request) {
-    bool for_ever = header.patience_ms == UINT32_MAX;
-    if (for_ever && !waiting_.try_acquire()) {
-        FrameHeader head = reply_to(header, Code::limit_reached);
-        co_return co_await send(head, std::string_view(), ConstBytes());
+    bool quick = handler_->is_quick(request.method);
+    bool for_ever = header.patience_ms == UINT32_MAX && request.payload.size() == 0 &&
+                    handler_->may_wait_for_ever(request.method);
+    if (quick || for_ever) {
+        Semaphore& places = quick ? quick_ : waiting_;
+        if (!places.try_acquire()) co_return co_await refuse(header, Code::limit_reached);
+        requests_.spawn(serve(header, std::move(request), Permit(places, 1)));
+        co_return Done{};
     }
-    while (!for_ever && !closed_ && !serving_.try_acquire()) co_await served_.wait();
+    std::size_t bytes = request.meta.size() + request.payload.size();
+    while (!closed_ && (parked_ >= kParkedMost || parked_bytes_ >= kParkedBytesMost)) {
+        co_await unparked_.wait();
+    }
     if (closed_) co_return kClosed;
-    Permit permit(for_ever ? waiting_ : serving_, 1);
-    requests_.spawn(serve(header, std::move(request), std::move(permit)));
+    ++parked_;
+    parked_bytes_ += bytes;
+    requests_.spawn(serve_in_turn(header, std::move(request)));
     co_return Done{};
+}
+
+Task<Done> Peer::serve_in_turn(FrameHeader header, Request request) {
+    std::size_t bytes = request.meta.size() + request.payload.size();
+    bool in_time = co_await serving_.acquire(1, request.deadline);
+    --parked_;
+    parked_bytes_ -= bytes;
+    unparked_.notify_all();
+    if (!in_time) co_return co_await refuse(header, Code::retry_later);
+    Permit permit(serving_, 1);
+    // Nobody would hear the answer, and what has begun would keep the connection's end waiting.
+    if (closed_) co_return kClosed;
+    co_return co_await serve(header, std::move(request), std::move(permit));
 }
 
 Task<Done> Peer::serve(FrameHeader header, Request request, Permit permit) {
     Task<Done> answering = answer(header, std::move(request));
     auto answered = co_await answering;
     permit.release();
-    served_.notify_all();
     co_return answered;
+}
+
+Task<Done> Peer::refuse(FrameHeader header, Code code) {
+    return send(reply_to(header, code), std::string_view(), ConstBytes());
 }
 
 Task<Done> Peer::answer(FrameHeader header, Request request) {
     auto result = co_await handler_->handle(std::move(request));
-    FrameHeader head = reply_to(header, result.code());
-    if (!result.ok()) co_return co_await send(head, std::string_view(), ConstBytes());
+    if (!result.ok()) co_return co_await refuse(header, result.code());
     Reply& reply = result.value();
+    // How long it is may be up to what was asked: no reason to stop.
+    bool fits = reply.meta.size() <= kMetaBytesMost && reply.payload_bytes <= kPayloadBytesMost;
+    if (!fits) co_return co_await refuse(header, Code::limit_reached);
     ConstBytes payload = reply.payload.bytes();
     payload = payload.first(reply.payload_bytes);
-    co_return co_await send(head, reply.meta, payload);
+    co_return co_await send(reply_to(header, Code::ok), reply.meta, payload);
 }
 
 Task<Done> Peer::send(FrameHeader header, std::string_view meta, ConstBytes payload) {

@@ -30,6 +30,11 @@ class Handler {
 public:
     virtual ~Handler() = default;
     virtual Task<Reply> handle(Request request) = 0;
+    // Whether a request of this method is answered without waiting for anything: it is answered
+    // however many others are under way.
+    virtual bool is_quick(std::uint32_t) const { return false; }
+    // Whether its caller may wait for ever; of others that want to, nobody takes notice.
+    virtual bool may_wait_for_ever(std::uint32_t) const { return false; }
     // The stream has ended: requests that wait for something of this connection shall end.
     // Runs before Peer::run() waits for those under way.
     virtual Task<Done> connection_ended() { co_return Done{}; }
@@ -39,13 +44,20 @@ public:
 // in which they end. When the stream fails, every waiting call ends with unavailable, and the
 // peer is of no more use.
 //
-// Bounds: kServedMost requests are served at once (further ones wait unread in the stream).
-// Those whose caller waits for ever, for a lock perhaps that another request gives back, take no
-// such place: kWaitingMost of them may be under way (further ones get limit_reached).
-// kCallsMost calls wait at once (further ones get limit_reached).
+// Bounds: kServedMost requests are served at once. Further ones are parked, in order, so that
+// replies and quick requests behind them are read, until kParkedMost of them or kParkedBytesMost
+// of what they bring wait; then nothing more is read. What is parked past its deadline gets
+// retry_later. Those whose caller waits for ever, for a lock perhaps that another request gives
+// back, take no such place: kWaitingMost of them may be under way (further ones get
+// limit_reached). kQuickMost quick ones may be under way (further ones get limit_reached).
+// kCallsMost calls wait at once (further ones get limit_reached). A reply that is longer than a
+// frame may be goes out as limit_reached.
 class Peer {
 public:
     static constexpr std::size_t kServedMost = 256;
+    static constexpr std::size_t kParkedMost = 1024;
+    static constexpr std::size_t kParkedBytesMost = 64 * kMiB;
+    static constexpr std::size_t kQuickMost = 64;
     static constexpr std::size_t kWaitingMost = 8192;
     static constexpr std::size_t kCallsMost = 16384;
 
@@ -77,6 +89,8 @@ private:
     Task<Done> receive(FrameHeader header);
     Task<Done> receive_request(FrameHeader header, Request request);
     Task<Done> serve(FrameHeader header, Request request, Permit permit);
+    Task<Done> serve_in_turn(FrameHeader header, Request request);
+    Task<Done> refuse(FrameHeader header, Code code);
     Task<Done> answer(FrameHeader header, Request request);
     Task<Done> send(FrameHeader header, std::string_view meta, ConstBytes payload);
     void end_all_calls();
@@ -86,8 +100,11 @@ private:
     Handler* handler_;
     SharedMutex sending_;
     Semaphore serving_;
+    Semaphore quick_;
     Semaphore waiting_;
-    Signal served_;  // A request has been, or close().
+    std::size_t parked_ = 0;
+    std::size_t parked_bytes_ = 0;
+    Signal unparked_;  // A request is parked no longer, or close().
     std::map<std::uint64_t, Pending*> pending_;
     std::uint64_t last_call_ = 0;
     bool closed_ = false;

@@ -12,6 +12,8 @@ constexpr std::uint32_t kEcho = 1;
 constexpr std::uint32_t kFail = 2;
 constexpr std::uint32_t kNever = 3;
 constexpr std::uint32_t kUntilEnd = 4;
+constexpr std::uint32_t kQuick = 5;
+constexpr std::uint32_t kTooLong = 6;
 constexpr Nanos kForEver = INT64_MAX / 2;
 
 class TestHandler : public Handler {
@@ -22,16 +24,22 @@ public:
         end_.notify_all();
         co_return Done{};
     }
+    bool is_quick(std::uint32_t method) const override { return method == kQuick; }
+    bool may_wait_for_ever(std::uint32_t method) const override { return method == kUntilEnd; }
     Task<Reply> handle(Request request) override {
+        ++handled;
         if (request.method == kFail) co_return Error{Code::not_found, "test"};
         if (request.method == kNever) co_await sleep(reactor_, 3600 * kSecond);
         while (request.method == kUntilEnd && !ended_) co_await end_.wait();
         Reply reply;
         reply.meta = request.meta;
+        if (request.method == kTooLong) reply.meta.resize(kMetaBytesMost + 1);
         reply.payload_bytes = request.payload.size();
         reply.payload = std::move(request.payload);
         co_return reply;
     }
+
+    std::size_t handled = 0;
 
 private:
     Reactor& reactor_;
@@ -40,9 +48,9 @@ private:
 };
 
 struct Pair {
-    Pair() : handler(reactor), gate(reactor) {
+    Pair() : handler(reactor), client_handler(reactor), gate(reactor) {
         auto [left, right] = make_simulated_streams(reactor, kMillisecond);
-        client = std::make_unique<Peer>(reactor, std::move(left), nullptr);
+        client = std::make_unique<Peer>(reactor, std::move(left), &client_handler);
         server = std::make_unique<Peer>(reactor, std::move(right), &handler);
         gate.spawn(client->run());
         gate.spawn(server->run());
@@ -60,6 +68,7 @@ struct Pair {
 
     SimulatedReactor reactor;
     TestHandler handler;
+    TestHandler client_handler;
     Gate gate;
     std::unique_ptr<Peer> client;
     std::unique_ptr<Peer> server;
@@ -139,7 +148,54 @@ struct Busy : Pair {
     }
 };
 
-// A server whose slots are all taken does not read: it must be possible to end it all the same.
+TEST(Rpc, AReplyThatIsLongerThanAFrameIsRefusedAndNothingElseHappens) {
+    Pair pair;
+    EXPECT_EQ(pair.call(kTooLong, "", {}, {}).code(), Code::limit_reached);
+    EXPECT_TRUE(pair.call(kEcho, "still here", {}, {}).ok());
+}
+
+// A mount whose requests all wait is alive: its pings are answered. And what they wait for may be
+// a reply of its own.
+TEST(Rpc, QuickRequestsAndRepliesPassThoseThatWaitForASlot) {
+    Busy busy(Peer::kServedMost + Peer::kParkedMost / 2, 3600 * kSecond);
+    EXPECT_TRUE(busy.call(kQuick, "ping", {}, {}).ok());
+    Nanos deadline = busy.reactor.now() + kSecond;
+    auto back = busy.reactor.run(busy.server->call(kEcho, "recall", {}, {}, deadline));
+    EXPECT_TRUE(back.ok());
+}
+
+TEST(Rpc, WhatWaitedForASlotPastItsDeadlineIsNotBegun) {
+    Busy busy(Peer::kServedMost, 3600 * kSecond);
+    EXPECT_EQ(busy.call(kEcho, "", {}, {}).code(), Code::retry_later);
+    EXPECT_TRUE(busy.reactor.run(busy.wait()).ok());
+    EXPECT_EQ(busy.handler.handled, Peer::kServedMost);
+    EXPECT_TRUE(busy.call(kQuick, "", {}, {}).ok());
+}
+
+// Goal: what a connection keeps in memory is bounded. Method: more is sent than may be parked, and
+// then nothing more is read; what waited goes on as soon as its time is over.
+TEST(Rpc, ReadsNoMoreThanMayBeParked) {
+    Busy busy(Peer::kServedMost, 3600 * kSecond);
+    std::vector<std::byte> data(kPayloadBytesMost);
+    auto send = [](Busy* at, ConstBytes payload) -> Task<Done> {
+        Nanos deadline = at->reactor.now() + 30 * kSecond;
+        (void)co_await at->client->call(kFail, std::string(), payload, Bytes(), deadline);
+        co_return Done{};
+    };
+    for (std::size_t sent = 0; sent <= Peer::kParkedBytesMost; sent += data.size()) {
+        busy.gate.spawn(send(&busy, data));
+    }
+    EXPECT_TRUE(busy.reactor.run(busy.wait()).ok());
+    EXPECT_EQ(busy.call(kQuick, "", {}, {}).code(), Code::retry_later);
+    auto until_late = [](Busy* at) -> Task<Done> {
+        co_await sleep(at->reactor, 60 * kSecond);
+        co_return Done{};
+    };
+    EXPECT_TRUE(busy.reactor.run(until_late(&busy)).ok());
+    EXPECT_TRUE(busy.call(kQuick, "", {}, {}).ok());
+}
+
+// A server whose slots are all taken: it must be possible to end it all the same.
 TEST(Rpc, CanBeClosedWhileAllSlotsAreTaken) {
     Busy busy(Peer::kServedMost + 1, 3600 * kSecond);
     busy.server->close();

@@ -135,6 +135,14 @@ Task<rpc::Reply> ComputeServer::handle(rpc::Request request) {
     return found->second(&compute_, caller_of(request), std::move(request.meta));
 }
 
+bool ComputeServer::is_quick(std::uint32_t method) const {
+    return method == number_of(Method::ping);
+}
+
+bool ComputeServer::may_wait_for_ever(std::uint32_t method) const {
+    return method == number_of(Method::lock);
+}
+
 Caller ComputeServer::caller_of(const rpc::Request& request) const {
     Caller caller;
     caller.session = session_;

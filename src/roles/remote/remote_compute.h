@@ -99,6 +99,8 @@ public:
     Nanos last_heard() const { return peer_.last_heard(); }
 
     Task<rpc::Reply> handle(rpc::Request request) override;
+    bool is_quick(std::uint32_t method) const override;
+    bool may_wait_for_ever(std::uint32_t method) const override;
     Task<Done> connection_ended() override;
     Task<Done> recall(Recall recall) override;
     // Ends the connection, for the other side has to begin anew.

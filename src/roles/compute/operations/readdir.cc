@@ -55,6 +55,7 @@ Task<Lsn> add_attributes(Core* core, SessionId session, FilesystemId filesystem,
         InodePin pinned = std::move(inode).value();
         co_await or_return(co_await core->recall_for_look(session, pinned));
         item.node = core->look(session, pinned);
+        item.node.attributes.symlink.clear();  // Long, and nobody asks a listing for it.
         seen = std::max(seen, pinned->changed);
         items.push_back(std::move(item));
         pins->push_back(std::move(pinned));
