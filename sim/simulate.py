@@ -134,7 +134,7 @@ def shrink(simulator: str, seed: str, *bug: str) -> int:
         if fails([f"rounds{rounds}"]):
             cuts = [f"rounds{rounds}"]
             break
-    parts = (["sharers"] + [f"client{i}" for i in range(CLIENTS)] +
+    parts = (["sharers", "mounts"] + [f"client{i}" for i in range(CLIENTS)] +
              [f"event{i}" for i in range(ROUNDS)] + [f"kind{i}" for i in range(KINDS)])
     shorter = True
     while shorter:

@@ -31,22 +31,29 @@ std::string overlap(const Zone& a, const Zone& b) {
 
 void RegisterHistory::reset(std::uint64_t first) {
     reads_.clear();
-    writes_.assign(1, {first, 0, 0, 0});
+    writes_.assign(1, {first, 0, 0, 0, 0});
 }
 
-std::size_t RegisterHistory::begin_write(std::uint64_t value, Moment begin) {
-    writes_.push_back({value, begin, kNever, kNever});
+std::size_t RegisterHistory::begin_write(std::uint64_t value, Moment begin, Client by) {
+    writes_.push_back({value, begin, kNever, kNever, by});
     return writes_.size() - 1;
 }
 
-void RegisterHistory::read(std::uint64_t value, Moment begin, Moment end) {
-    reads_.push_back({value, begin, end});
+void RegisterHistory::read(std::uint64_t value, Moment begin, Moment end, Client by) {
+    reads_.push_back({value, begin, end, by});
 }
 
 void RegisterHistory::lose(Moment synced) {
     std::erase_if(reads_, [synced](const Read& read) { return read.end > synced; });
     for (Write& write : writes_) {
         if (write.end > synced || write.sent > synced) write.end = kNever;
+    }
+}
+
+void RegisterHistory::lose_of(Client by, Moment synced) {
+    std::erase_if(reads_, [=](const Read& read) { return read.by == by && read.end > synced; });
+    for (Write& write : writes_) {
+        if (write.by == by && write.end > synced) write.end = kNever;
     }
 }
 

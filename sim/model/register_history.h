@@ -19,12 +19,13 @@ class RegisterHistory {
 public:
     using Moment = std::uint64_t;  // Of a counter that all registers share; begins at 1.
     static constexpr Moment kNever = UINT64_MAX;
+    using Client = std::uint32_t;
 
     explicit RegisterHistory(std::uint64_t first) { reset(first); }
     // From now on the register has this value, and nothing has happened.
     void reset(std::uint64_t first);
     // Gives the number to end the write by. One that is never ended may have happened or not.
-    std::size_t begin_write(std::uint64_t value, Moment begin);
+    std::size_t begin_write(std::uint64_t value, Moment begin, Client by = 0);
     void end_write(std::size_t number, Moment end) {
         writes_[number].end = end;
         writes_[number].sent = end;
@@ -33,9 +34,11 @@ public:
     // (kNever: it was not yet) makes it durable.
     void end_buffered_write(std::size_t number, Moment end) { writes_[number].end = end; }
     void send_buffered_write(std::size_t number, Moment sent) { writes_[number].sent = sent; }
-    void read(std::uint64_t value, Moment begin, Moment end);
+    void read(std::uint64_t value, Moment begin, Moment end, Client by = 0);
     // Power is lost: what ended, or was sent, later than `synced` may not have happened.
     void lose(Moment synced);
+    // The same of what one client did.
+    void lose_of(Client by, Moment synced);
 
     // Empty if linearizable.
     std::string check() const;
@@ -46,11 +49,13 @@ private:
         Moment begin = 0;
         Moment end = kNever;
         Moment sent = kNever;
+        Client by = 0;
     };
     struct Read {
         std::uint64_t value = 0;
         Moment begin = 0;
         Moment end = 0;
+        Client by = 0;
     };
     std::vector<Write> writes_;
     std::vector<Read> reads_;

@@ -19,6 +19,8 @@ bool take_word(std::string_view word, Cuts* cuts) {
     std::optional<std::uint32_t> number;
     if (word == "sharers") {
         cuts->sharers = true;
+    } else if (word == "mounts") {
+        cuts->mounts = true;
     } else if (take(word, "client", &number)) {
         cuts->clients.insert(*number);
     } else if (take(word, "event", &number)) {

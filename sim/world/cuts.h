@@ -12,15 +12,17 @@ namespace weft::sim {
 struct Cuts {
     std::set<std::uint32_t> clients;  // By number.
     bool sharers = false;
+    bool mounts = false;
     std::set<std::uint32_t> events;  // By round.
     std::set<std::uint32_t> kinds;   // Of operations, by number.
     std::optional<std::uint32_t> rounds_most;
     bool empty() const {
-        return clients.empty() && !sharers && events.empty() && kinds.empty() && !rounds_most;
+        bool nobody = clients.empty() && !sharers && !mounts;
+        return nobody && events.empty() && kinds.empty() && !rounds_most;
     }
 };
 
-// "client0,sharers,event2,kind7,rounds3"; empty text is no cut.
+// "client0,sharers,mounts,event2,kind7,rounds3"; empty text is no cut.
 std::optional<Cuts> parse_cuts(std::string_view text);
 
 }  // namespace weft::sim

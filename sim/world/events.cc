@@ -1,5 +1,6 @@
 #include "sim/world/commons.h"
 #include "sim/world/format.h"
+#include "sim/world/mounts.h"
 #include "sim/world/world_internal.h"
 
 #include <algorithm>
@@ -226,6 +227,7 @@ bool World::rot() {
 bool World::take_over() {
     being_left_ = true;
     commons_->be_left(true);
+    mounts_->be_left(true);
     before_ = std::move(compute_);
     far_drives_before_ = std::move(far_drives_);
     ++map_.epoch.value;
@@ -240,6 +242,7 @@ bool World::take_over() {
     }
     being_left_ = false;
     commons_->be_left(false);
+    mounts_->be_left(false);
     ++tally_.crashes;
     return open_clients() && settle(Lost::process);
 }

@@ -1,4 +1,5 @@
 #include "sim/world/commons.h"
+#include "sim/world/mounts.h"
 #include "sim/world/network.h"
 #include "sim/world/world_internal.h"
 
@@ -17,10 +18,12 @@ constexpr std::uint64_t kPartitionDoublings = 18;  // 13 s and more: longer than
 
 // One of those who come over the network.
 std::string World::choose_host() {
-    std::uint64_t count = actors_.size() + settings_.sharers;
+    std::uint64_t count = actors_.size() + settings_.sharers + settings_.mounts.count;
     std::uint64_t index = chance_->below(count);
     if (index < actors_.size()) return actors_[index]->name;
-    return "sharer" + std::to_string(index - actors_.size());
+    index -= actors_.size();
+    if (index < settings_.sharers) return "sharer" + std::to_string(index);
+    return "mount" + std::to_string(index - settings_.sharers);
 }
 
 bool World::reset_connections() {
@@ -42,6 +45,7 @@ void World::let_pass(Nanos duration) {
         if (i == steps) {
             pausing_ = true;
             commons_->pause();
+            mounts_->pause();
         }
         if (!reactor_.step()) break;
     }
@@ -65,7 +69,7 @@ bool World::partition() {
     if (breaks) network_->reset(host);
     network_->mend(host);
     say("it passes again");
-    if (!commons_->failure().empty()) return fail("clients", commons_->failure());
+    if (!hear_of_clients()) return false;
     return failure_.empty() && work_again() && settle(Lost::nothing);
 }
 

@@ -1,6 +1,7 @@
 #include "platform/base/bytes.h"
 #include "platform/base/siphash.h"
 #include "sim/world/commons.h"
+#include "sim/world/mounts.h"
 #include "sim/world/world_internal.h"
 
 // What has to be true: of each client's tree after each event, and of everything at the end.
@@ -36,8 +37,10 @@ bool World::settle(Lost lost) {
         note(siphash({1, 1}, bytes_of(described.value())));
     }
     if (!finish_done(commons_->settle(lost), "reading the commons")) return false;
-    if (!commons_->failure().empty()) return fail("clients", commons_->failure());
+    if (!finish_done(mounts_->settle(lost), "reading through the mounts")) return false;
+    if (!hear_of_clients()) return false;
     note(commons_->moment());
+    if (settings_.mounts.count > 0) note(mounts_->moment());
     return true;
 }
 
@@ -59,7 +62,7 @@ Task<Done> World::until_whole() {
 }
 
 std::uint64_t World::expected_inodes() const {
-    std::uint64_t count = 1 + commons_->inode_count();
+    std::uint64_t count = 1 + commons_->inode_count() + mounts_->inode_count();
     for (const auto& actor : actors_) count += actor->history.now().inode_count();
     return count;
 }

@@ -98,6 +98,16 @@ void draw_drive_network(Chance& chance, WorldSettings& settings) {
     if (network.drives) settings.events.push_back(Event::drives_cut);
 }
 
+void draw_mounts(Chance& chance, WorldSettings& settings) {
+    bool has_mounts = chance.one_in(4);
+    MountSettings& mounts = settings.mounts;
+    mounts.minor = chance.one_in(3) ? 40 : 45;
+    auto count = 1 + static_cast<std::uint32_t>(chance.below(3));
+    // Not where others fill all the room, or with connections that break.
+    bool fits = settings.capacity_bytes >= 16 * kMiB && !settings.network.clients;
+    if (has_mounts && fits) mounts.count = count;
+}
+
 std::string to_text(const WorldSettings& settings) {
     std::string text =
         std::to_string(settings.drive_count) + " drives, " + std::to_string(settings.data_width) +
@@ -108,7 +118,12 @@ std::string to_text(const WorldSettings& settings) {
     if (settings.network.drives) text += " to compute and on to drives";
     text += "; clients:";
     for (Shape shape : settings.clients) text += " " + std::string(name_of(shape));
-    text += ", " + std::to_string(settings.sharers) + " sharers; events:";
+    text += ", " + std::to_string(settings.sharers) + " sharers";
+    if (settings.mounts.count > 0) {
+        text += ", " + std::to_string(settings.mounts.count) + " mounts of 7." +
+                std::to_string(settings.mounts.minor);
+    }
+    text += "; events:";
     for (Event event : settings.events) text += " " + std::string(name_of(event));
     return text;
 }

@@ -42,6 +42,13 @@ struct NetworkSettings {
     Nanos drive_deadline = kSecond;  // Of a call to a drive.
 };
 
+// Mounts: the product's frontend behind a simulated kernel; drawn from the run's seed.
+struct MountSettings {
+    std::uint32_t count = 0;
+    std::uint64_t notice_delay = 0;  // At most, until a kernel acts on a notification.
+    std::uint32_t minor = 45;        // Of the FUSE protocol that the kernel speaks: 7.MINOR.
+};
+
 // What a run is like; drawn from its seed.
 struct WorldSettings {
     std::uint32_t drive_count = 6;
@@ -62,11 +69,13 @@ struct WorldSettings {
     std::vector<Event> events;  // Those that happen; drawn from with equal chance.
     compute::ComputeSettings compute;
     NetworkSettings network;
+    MountSettings mounts;
 };
 WorldSettings random_settings(Chance& chance);
 // By a stream of chance of its own.
 void draw_network(Chance& chance, WorldSettings& settings);
 void draw_drive_network(Chance& chance, WorldSettings& settings);
+void draw_mounts(Chance& chance, WorldSettings& settings);
 
 // One line for people.
 std::string to_text(const WorldSettings& settings);

@@ -4,6 +4,7 @@
 #include "platform/base/siphash.h"
 #include "sim/world/commons.h"
 #include "sim/world/format.h"
+#include "sim/world/mounts.h"
 #include "sim/world/world_internal.h"
 
 #include <algorithm>
@@ -17,6 +18,7 @@ constexpr Nanos kWorkMost = 30 * kSecond;
 constexpr std::uint64_t kSettingsStream = 1;
 constexpr std::uint64_t kNetworkStream = 2;
 constexpr std::uint64_t kDriveNetworkStream = 3;
+constexpr std::uint64_t kMountsStream = 10;
 
 NoSharer no_leases;
 
@@ -46,6 +48,8 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
     draw_network(network_chance, settings_);
     Stream drive_chance(seed, kDriveNetworkStream);
     draw_drive_network(drive_chance, settings_);
+    Stream mounts_chance(seed, kMountsStream);
+    draw_mounts(mounts_chance, settings_);
     if (settings_.network.clients) {
         std::uint64_t network_seed = network_chance.draw();
         network_ = std::make_unique<ClientNetwork>(reactor_, network_seed, settings_.network);
@@ -66,10 +70,20 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
     }
     std::uint32_t sharers = cuts_.sharers ? 0 : settings_.sharers;
     commons_ = std::make_unique<Commons>(reactor_, seed, sharers);
-    if (settings_.never_syncs) commons_->never_sync();
+    if (cuts_.mounts) settings_.mounts.count = 0;
+    mounts_ = std::make_unique<Mounts>(reactor_, seed, settings_.mounts);
+    if (settings_.never_syncs) {
+        commons_->never_sync();
+        mounts_->never_sync();
+    }
 }
 
 World::~World() = default;
+
+void World::tell() {
+    telling_ = true;
+    mounts_->tell();
+}
 
 void World::note(std::uint64_t value) {
     std::array<std::uint64_t, 3> mixed = {trace_, value,
@@ -199,7 +213,11 @@ Task<Done> World::make_homes() {
     Commons::MakeWay way = [this](std::uint32_t sharer) {
         return way_of("sharer" + std::to_string(sharer));
     };
-    co_return co_await commons_->open(compute_.get(), kFilesystem, std::move(way));
+    co_await or_return(co_await commons_->open(compute_.get(), kFilesystem, std::move(way)));
+    Mounts::MakeWay way_of_mount = [this](std::uint32_t mount) {
+        return way_of("mount" + std::to_string(mount));
+    };
+    co_return co_await mounts_->open(compute_.get(), kFilesystem, std::move(way_of_mount));
 }
 
 std::unique_ptr<Way> World::way_of(const std::string& host) {
@@ -301,6 +319,7 @@ void World::work() {
             if (!cuts_.clients.contains(actor->number)) gate_->spawn(act(actor.get()));
         }
         commons_->begin(gate_.get());
+        mounts_->begin(gate_.get());
     }
     std::uint64_t steps = 1 + chance_->below(settings_.work_steps_most);
     Nanos begun = reactor_.now();
@@ -311,7 +330,14 @@ void World::work() {
             fail("liveness", "the clients wait for something that never comes");
         }
     }
-    if (!commons_->failure().empty()) fail("clients", commons_->failure());
+    hear_of_clients();
+}
+
+// What they have found wrong themselves.
+bool World::hear_of_clients() {
+    if (!commons_->failure().empty()) return fail("clients", commons_->failure());
+    if (!mounts_->failure().empty()) return fail("mounts", mounts_->failure());
+    return true;
 }
 
 void World::crash(bool power_loss) {
@@ -340,6 +366,7 @@ void World::leave_clients() {
         actor->far.reset();
     }
     commons_->forget();
+    mounts_->forget();
     room_.forget();
 }
 
@@ -348,13 +375,15 @@ bool World::close_cleanly() {
     pausing_ = true;
     working_ = false;
     commons_->pause();
+    mounts_->pause();
     if (!finish_done(gate_->close(), "the last operations")) return false;
-    if (!commons_->failure().empty()) return fail("clients", commons_->failure());
+    if (!hear_of_clients()) return false;
     gate_ = std::make_unique<Gate>(reactor_);
     return true;
 }
 
 bool World::stop() {
+    if (!finish_done(mounts_->leave(), "unmounting")) return false;
     bool doors = network_ != nullptr;
     if (doors && !finish_done(network_->stop_server(), "stop of the door")) return false;
     return finish_done(compute_->close(), "stop");

@@ -26,6 +26,7 @@ class ClientNetwork;
 class Commons;
 class DriveDoors;
 class FarDrives;
+class Mounts;
 class Way;
 
 // A whole cluster of the product's own code in one thread, and clients that use it, under one
@@ -41,7 +42,7 @@ public:
     ~World();
 
     // Says on standard error what happens, and when.
-    void tell() { telling_ = true; }
+    void tell();
     // Empty if all was well, else "[oracle] what was not": the first finding ends the run.
     std::string run();
     // The same for the same seed, in every build: of all answers and the times they came.
@@ -60,6 +61,7 @@ private:
     void crash(bool power_loss);
     void leave_clients();
     bool close_cleanly();
+    bool hear_of_clients();
     bool stop();
     void work();
     void note(std::uint64_t value);
@@ -130,6 +132,7 @@ private:
     DriveWatch watch_{[this](std::string what) {
         fail("drives", std::move(what));
     }};
+    std::unique_ptr<Mounts> mounts_;  // Compute calls these, so it goes before they do.
     // Where drives are reached over the network: their ends, and those of the two computes.
     std::unique_ptr<DriveDoors> doors_;
     std::unique_ptr<FarDrives> far_drives_before_;

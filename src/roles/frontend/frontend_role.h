@@ -48,6 +48,7 @@ struct FrontendStatus {
     std::uint64_t sends_failed = 0;  // Acknowledged data that could not be stored.
     std::uint64_t deferred_memory_bytes = 0;
     std::uint64_t open_files = 0;
+    std::uint64_t known_inodes = 0;  // That the kernel was told of and has not forgotten.
 };
 
 // One mount of one filesystem: answers the kernel's FUSE requests from compute.

@@ -207,6 +207,7 @@ FrontendStatus Mount::status() const {
     status.sends_failed = deferred.sends_failed;
     status.deferred_memory_bytes = write_behind_.memory_bytes();
     status.open_files = files_.open_count();
+    status.known_inodes = nodes_.size();
     return status;
 }
 

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "model/services/compute_service.h"
+#include "platform/runtime/gate.h"
+
+#include <memory>
+#include <utility>
+
+namespace weft::sim {
+
+// Between compute and a holder that is reached by a call: the call is not compute's, so that it
+// can end before compute does where the process ends.
+class Relay final : public LeaseHolder {
+public:
+    Relay(Reactor& reactor, LeaseHolder* holder)
+        : reactor_(reactor), holder_(holder), gate_(std::make_unique<Gate>(reactor)) {}
+
+    Task<Done> recall(Recall recall) override {
+        auto wait = std::make_shared<Wait>(reactor_);
+        if (gate_ != nullptr) gate_->spawn(call(holder_, std::move(recall), wait));
+        while (!wait->ended) co_await wait->signal.wait();
+        co_return Done{};
+    }
+    void session_ended() override {
+        if (holder_ != nullptr) holder_->session_ended();
+    }
+    void end() {
+        holder_ = nullptr;
+        gate_.reset();
+    }
+
+private:
+    struct Wait {
+        explicit Wait(Reactor& reactor) : signal(reactor) {}
+        bool ended = false;
+        Signal signal;
+    };
+    static Task<Done> call(LeaseHolder* holder, Recall recall, std::shared_ptr<Wait> wait) {
+        (void)co_await holder->recall(std::move(recall));
+        wait->ended = true;
+        wait->signal.notify_all();
+        co_return Done{};
+    }
+
+    Reactor& reactor_;
+    LeaseHolder* holder_;
+    std::unique_ptr<Gate> gate_;
+};
+
+}  // namespace weft::sim
