@@ -72,7 +72,11 @@ public:
         return Done{};
     }
     Task<Done> notify(std::string message) override {
-        while (notices_blocked_ && !closed_) co_await signal_.wait();
+        fuse_out_header header{};
+        std::memcpy(&header, message.data(), sizeof(header));
+        bool entry = header.error == FUSE_NOTIFY_INVAL_ENTRY;
+        const bool& blocked = entry ? entries_blocked_ : pages_blocked_;
+        while (blocked && !closed_) co_await signal_.wait();
         deliver(message);
         co_return Done{};
     }
@@ -86,9 +90,13 @@ public:
         requests_.push_back(std::move(request));
         signal_.notify_all();
     }
-    // Notifications that may wait do wait, as if the kernel's locks were held.
-    void block_notices(bool blocked) {
-        notices_blocked_ = blocked;
+    // Notifications wait, as if the kernel held the locks of a directory, or of pages.
+    void block_entries(bool blocked) {
+        entries_blocked_ = blocked;
+        signal_.notify_all();
+    }
+    void block_pages(bool blocked) {
+        pages_blocked_ = blocked;
         signal_.notify_all();
     }
     std::map<std::uint64_t, Reply> replies;
@@ -112,7 +120,8 @@ private:
     Signal signal_;
     std::deque<std::string> requests_;
     bool closed_ = false;
-    bool notices_blocked_ = false;
+    bool entries_blocked_ = false;
+    bool pages_blocked_ = false;
     bool initialized_ = false;
 };
 

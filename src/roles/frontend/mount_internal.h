@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace weft::frontend {
@@ -149,7 +150,9 @@ private:
         bool done = false;
     };
     Task<Done> send_notice(std::string message, std::shared_ptr<Notice> notice);
-    Task<Done> invalidate(InodeId inode, std::string message);
+    std::shared_ptr<Notice> begin_notice(InodeId inode, std::int64_t offset, std::int64_t length);
+    Task<Done> invalidate(InodeId inode, bool pages);
+    std::vector<std::pair<std::int64_t, std::int64_t>> pages_being_written(InodeId inode);
     Task<Done> forget_entry(InodeId directory, std::string name);
     Task<Done> forget_all_entries(InodeId directory);
     bool occupied(InodeId inode);

@@ -5,6 +5,12 @@
 #include <utility>
 
 namespace weft::frontend {
+namespace {
+
+// How long a READ may keep a recall. Compute waits longer.
+constexpr Nanos kPagesMost = 1 * kSecond;
+
+}  // namespace
 
 // Compute waits for this, and somebody's operation for compute. So nothing here may wait for
 // an operation of our own, which may in turn wait for that somebody: see invalidate().
@@ -29,8 +35,7 @@ Task<Done> Mount::recall(Recall recall) {
 
     bool nothing_kept = recall.keep == LeaseMode::none;
     bool pages = recall.data || nothing_kept || !recall.name.empty();
-    std::string message = invalidate_inode_message(inode, pages ? 0 : -1, 0);
-    (void)co_await invalidate(inode, std::move(message));
+    (void)co_await invalidate(inode, pages);
     bool one_entry = !recall.name.empty() && !nothing_kept;
     if (one_entry) {
         (void)co_await forget_entry(inode, std::move(recall.name));
@@ -49,19 +54,61 @@ Task<Done> Mount::send_notice(std::string message, std::shared_ptr<Notice> notic
     co_return Done{};
 }
 
-// The kernel holds locks of an inode while it waits for our reply to a request on it: of a
-// directory for any operation on its entries, of pages for their READ. An invalidation waits
-// for these, our reply waits for compute, and compute perhaps for this very recall. So once
-// there is such a request it is enough that the invalidation is on its way: it comes right
-// after the reply.
-Task<Done> Mount::invalidate(InodeId inode, std::string message) {
-    if (background_.closed()) co_return Done{};
+std::shared_ptr<Mount::Notice> Mount::begin_notice(InodeId inode, std::int64_t offset,
+                                                   std::int64_t length) {
     auto notice = std::make_shared<Notice>();
-    background_.spawn(send_notice(std::move(message), notice));
-    while (!notice->done && !occupied(inode)) co_await arrivals_.wait();
+    background_.spawn(send_notice(invalidate_inode_message(inode, offset, length), notice));
+    return notice;
+}
+
+// The kernel holds pages locked while it waits for our reply to their READ, or to a WRITE of a part
+// of one. An invalidation waits for these, and until it is done programs read what was recalled.
+// A READ never waits for a recall of what it reads, so it is waited for. A WRITE waits for compute,
+// and compute perhaps for this very recall: its pages go right after the reply, and the others
+// must not wait for them. A WRITE that came later cannot be what this recall is for.
+Task<Done> Mount::invalidate(InodeId inode, bool pages) {
+    if (background_.closed()) co_return Done{};
+    std::vector<std::shared_ptr<Notice>> notices;
+    if (!pages) {
+        notices.push_back(begin_notice(inode, -1, 0));
+    } else {
+        std::int64_t from = 0;
+        for (auto [begin, end] : pages_being_written(inode)) {
+            if (begin > from) notices.push_back(begin_notice(inode, from, begin - from));
+            (void)begin_notice(inode, begin, end - begin);
+            from = std::max(from, end);
+        }
+        notices.push_back(begin_notice(inode, from, 0));
+    }
+    auto done = [](const auto& notice) {
+        return notice->done;
+    };
+    Nanos deadline = reactor_.now() + kPagesMost;
+    while (!std::ranges::all_of(notices, done)) {
+        bool progress = co_await arrivals_.wait(deadline);
+        if (!progress) break;
+    }
     co_return Done{};
 }
 
+// Begin and end of each range of whole pages, the first first.
+std::vector<std::pair<std::int64_t, std::int64_t>> Mount::pages_being_written(InodeId inode) {
+    std::vector<std::pair<std::int64_t, std::int64_t>> ranges;
+    for (Exchange* x : exchanges_) {
+        const auto* write = std::get_if<Write>(&x->operation());
+        if (write == nullptr || x->inode() != inode || write->data.empty()) continue;
+        OpenFile* open = files_.find_open(write->handle);
+        if (open != nullptr && open->direct) continue;
+        std::uint64_t end = write->offset + write->data.size() + kBlockBytes - 1;
+        ranges.emplace_back(static_cast<std::int64_t>(write->offset / kBlockBytes * kBlockBytes),
+                            static_cast<std::int64_t>(end / kBlockBytes * kBlockBytes));
+    }
+    std::ranges::sort(ranges);
+    return ranges;
+}
+
+// The kernel holds the directory's lock during any operation on its entries, which may wait for
+// this recall as above. So once there is such a request the notice is only on its way.
 Task<Done> Mount::forget_entry(InodeId directory, std::string name) {
     names_.remove(directory, name);
     if (background_.closed()) co_return Done{};

@@ -91,10 +91,10 @@ TEST(Recall, DoesNotWaitForADirectoryThatOurOwnRequestHolds) {
     fuse_create_in in{};
     in.mode = 0100644;
     auto creating = mount.send(FUSE_CREATE, 1, in, MountFixture::text("g"));
-    mount.channel.block_notices(true);
+    mount.channel.block_entries(true);
     EXPECT_TRUE(mount.recall(1, LeaseMode::read, "f", false));
     EXPECT_EQ(count_of(mount, kNotifyIncEpoch), 1);  // Instead of the entry, which hangs.
-    mount.channel.block_notices(false);
+    mount.channel.block_entries(false);
     mount.compute.unblock("create_open");
     EXPECT_EQ(mount.take(creating).error, 0);
 }
@@ -102,12 +102,12 @@ TEST(Recall, DoesNotWaitForADirectoryThatOurOwnRequestHolds) {
 TEST(Recall, GivesUpWaitingWhenSuchARequestArrives) {
     MountFixture mount;
     mount.create("f");
-    mount.channel.block_notices(true);
+    mount.channel.block_entries(true);
     EXPECT_FALSE(mount.recall(1, LeaseMode::read, "f", false));
     mount.compute.block("lookup");
     auto looking = mount.send(FUSE_LOOKUP, 1, MountFixture::text("g"));
     EXPECT_TRUE(mount.recall_ended());
-    mount.channel.block_notices(false);
+    mount.channel.block_entries(false);
     mount.compute.unblock("lookup");
     mount.take(looking);
 }
@@ -124,6 +124,58 @@ TEST(Recall, AReadThatItCrossesIsMadeAgain) {
     mount.compute.unblock("read");
     EXPECT_EQ(mount.take(reading).body, "old");
     EXPECT_EQ(mount.compute.count("read"), 2U);
+}
+
+// Another client's write must not end while programs here still read what was before it. Only a
+// request that holds pages keeps the kernel from dropping them.
+TEST(Recall, EndsOnlyOnceThePagesAreGoneWhateverElseIsUnderWay) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    mount.write(file, 0, "x");
+    mount.compute.block("fsync");
+    fuse_fsync_in in{};
+    in.fh = file.handle;
+    auto syncing = mount.send(FUSE_FSYNC, file.inode, in);
+    mount.channel.block_pages(true);
+    EXPECT_FALSE(mount.recall(file.inode, LeaseMode::none));
+    mount.channel.block_pages(false);
+    mount.settle();
+    EXPECT_TRUE(mount.recall_ended());
+    mount.compute.unblock("fsync");
+    EXPECT_EQ(mount.take(syncing).error, 0);
+}
+
+TEST(Recall, WaitsForAReadThatHoldsPagesButNotForLong) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    mount.write(file, 0, "old");
+    mount.fsync(file);
+    mount.compute.block("read");
+    auto reading = mount.send_read(file, 0, 10);
+    mount.channel.block_pages(true);
+    EXPECT_FALSE(mount.recall(file.inode, LeaseMode::none));
+    mount.pass(2 * kSecond);
+    EXPECT_TRUE(mount.recall_ended());
+    mount.channel.block_pages(false);
+    mount.compute.unblock("read");
+    EXPECT_EQ(mount.take(reading).error, 0);
+}
+
+// Its pages are locked until it is answered, and it may wait for somebody who waits for this
+// recall; pages behind it must go all the same.
+TEST(Recall, DropsThePagesAroundAWriteThatIsUnderWay) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    mount.recall(file.inode, LeaseMode::none);
+    mount.compute.block("write");
+    auto writing = mount.send_write(file, 5000, "new");
+    mount.channel.notifications.clear();
+    EXPECT_TRUE(mount.recall(file.inode, LeaseMode::none));
+    std::vector<std::int64_t> offsets;
+    for (const Notification& one : mount.channel.notifications) offsets.push_back(one.offset());
+    EXPECT_EQ(offsets, (std::vector<std::int64_t>{0, 4096, 8192}));
+    mount.compute.unblock("write");
+    EXPECT_EQ(mount.take(writing).error, 0);
 }
 
 TEST(Recall, PagesThatNoLeaseCoversDoNotStay) {
