@@ -186,6 +186,9 @@ Task<Done> Program::read(Register* at) {
     Moment begin = mounts_.tick();
     std::uint64_t sessions = mount().host().sessions();
     auto value = co_await look(at);
+    // Linux looks a name up again once; if it is replaced again meanwhile, that is what it says.
+    bool replaced = at->kind == Kind::name && value.code() == Code::stale;
+    if (replaced) co_return Done{};
     if (!value.ok()) {
         if (mounts_.has_lost_sessions(mount_)) (void)co_await drop(at->name);
         co_return value.error();

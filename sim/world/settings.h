@@ -45,8 +45,10 @@ struct NetworkSettings {
 // Mounts: the product's frontend behind a simulated kernel; drawn from the run's seed.
 struct MountSettings {
     std::uint32_t count = 0;
-    std::uint64_t notice_delay = 0;  // At most, until a kernel acts on a notification.
-    std::uint32_t minor = 45;        // Of the FUSE protocol that the kernel speaks: 7.MINOR.
+    // At most, until a kernel acts on a notification. Not drawn: what a READ brought that no lease
+    // covers is then seen for as long (docs/status.md).
+    std::uint64_t notice_delay = 0;
+    std::uint32_t minor = 45;  // Of the FUSE protocol that the kernel speaks: 7.MINOR.
 };
 
 // What a run is like; drawn from its seed.
