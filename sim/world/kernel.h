@@ -129,6 +129,7 @@ private:
     void forget_unused();
     // Its holder may have a lock on the directory, or `takes_lock`. nullptr: no such name.
     Task<InodePtr> look(InodePtr directory, std::string name, bool takes_lock, bool anew);
+    Task<InodePtr> look_once(InodePtr directory, std::string name, bool takes_lock, bool anew);
     Task<Done> revalidate(InodePtr directory, std::string name, DentryPtr cached);
     Task<InodePtr> look_slowly(InodePtr directory, std::string name);
     Task<fuse_attr> attributes(InodePtr inode, bool atime);

@@ -112,7 +112,14 @@ void Kernel::forget_unused() {
     }
 }
 
+// What is gone when it is asked for is looked up again, once, as Linux does.
 Task<InodePtr> Kernel::look(InodePtr directory, std::string name, bool takes_lock, bool anew) {
+    auto found = co_await look_once(directory, name, takes_lock, anew);
+    if (found.code() == Code::stale) found = co_await look_once(directory, name, takes_lock, true);
+    co_return found;
+}
+
+Task<InodePtr> Kernel::look_once(InodePtr directory, std::string name, bool takes_lock, bool anew) {
     DentryPtr cached = dentry(*directory, name);
     if (cached != nullptr) {
         bool valid = cached->epoch >= epoch_ && reactor_.now() < cached->valid_until && !anew;

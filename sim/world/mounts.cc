@@ -114,14 +114,14 @@ Task<Done> Mounts::open(compute::ComputeRole* compute, FilesystemId filesystem, 
     sessions_seen_.assign(settings_.count, 1);
     for (std::uint32_t number = 0; number < settings_.count; ++number) {
         std::unique_ptr<Way> way = make_way(number);
-        Task<Done> begun = begin_mount(number, std::move(way));
+        Task<Done> begun = begin_mount(std::move(way));
         co_await or_return(co_await begun);
     }
     tick();
     co_return Done{};
 }
 
-Task<Done> Mounts::begin_mount(std::uint32_t number, std::unique_ptr<Way> way) {
+Task<Done> Mounts::begin_mount(std::unique_ptr<Way> way) {
     hosts_.push_back(std::make_unique<MountHost>(reactor_, std::move(way)));
     MountHost* host = hosts_.back().get();
     hosts_in_use_.push_back(host);

@@ -88,7 +88,7 @@ private:
     Task<Done> count_inodes();
     Task<Done> settle_register(Register* at, Lost lost);
     Task<Done> settle_lives(Lost lost);
-    Task<Done> begin_mount(std::uint32_t number, std::unique_ptr<Way> way);
+    Task<Done> begin_mount(std::unique_ptr<Way> way);
     void probed(Life& life, bool there, Moment begin, Moment end);
     void renew(Life& life);
     // Sessions were lost, and what was written behind perhaps with them.
