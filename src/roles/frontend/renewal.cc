@@ -12,6 +12,8 @@ namespace {
 
 constexpr Nanos kPauseLeast = 10 * kMillisecond;
 constexpr Nanos kPauseMost = 500 * kMillisecond;
+// Of the first session, where each is lost at once.
+constexpr int kOpensMost = 8;
 // By then, whoever lost a session as we did has one again: twice the longest pause.
 constexpr Nanos kLockGrace = 2 * kPauseMost;
 // Notices of which the kernel may be busy with at a time, and how long one may keep us: it then
@@ -23,8 +25,18 @@ constexpr Nanos kNoticeMost = 2 * kSecond;
 
 Task<Done> Mount::open_session(SessionHost* sessions, LeaseHolder* holder, std::uint64_t client) {
     Client as{client, 0};
-    auto opened = co_await or_return(co_await sessions->open_session(holder, as));
-    compute_.set_session(opened);
+    // It may be lost before this hears of it.
+    renewing_ = true;
+    Result<SessionId> opened = Error{Code::retry_later, "frontend.session"};
+    for (int i = 0; i < kOpensMost; ++i) {
+        lost_again_ = false;
+        opened = co_await sessions->open_session(holder, as);
+        if (!opened.ok() || !lost_again_) break;
+        opened = Error{Code::retry_later, "frontend.session"};
+    }
+    renewing_ = false;
+    SessionId session = co_await or_return(std::move(opened));
+    compute_.set_session(session);
     sessions_ = sessions;
     holder_ = holder;
     client_ = client;

@@ -42,6 +42,27 @@ struct Renewing : MountFixture, SessionHost {
     SessionId session{100};
 };
 
+// Its connection breaks while the answer to its opening is on its way.
+struct LosingTheFirst : Renewing {
+    Task<SessionId> open_session(LeaseHolder* holder, Client client) override {
+        ++opens;
+        bool loses = opens == 1;
+        Task<SessionId> opening = Renewing::open_session(holder, client);
+        auto opened = co_await opening;
+        if (loses) holder->session_ended();
+        co_return opened;
+    }
+    int opens = 0;
+};
+
+TEST(Renewal, AFirstSessionThatIsLostAtOnceIsFollowedByAnother) {
+    LosingTheFirst mount;
+    EXPECT_TRUE(mount.reactor.run(mount.role.open_session(mount, 6)).ok());
+    EXPECT_EQ(mount.opens, 2);
+    EXPECT_FALSE(mount.ended());
+    EXPECT_NE(mount.create("f").inode, 0U);
+}
+
 TEST(Renewal, FilesStayOpenAndLocksStayHeld) {
     Renewing mount;
     auto file = mount.create("f");
