@@ -285,6 +285,34 @@ TEST(Journal, ReadsAroundPiecesThatAreBadOnAsManyDrivesAsParityAllows) {
     EXPECT_GT(world.journal->counters().commits_copied, 0U);
 }
 
+// Goal: a block that cannot be read is not a drive that is away. Method: a drive is gone, and of
+// two segments the beginning on one other drive each cannot be read, whichever.
+TEST(Journal, OpensWithBeginningsThatCannotBeReadBesideADriveThatIsGone) {
+    auto filled = [](World& world) {
+        ASSERT_TRUE(world.reopen().ok());
+        for (std::uint64_t i = 1; i <= 30; ++i) ASSERT_TRUE(world.flush(text(i, 30'000)).ok());
+    };
+    World first(1, kDrives, kSlots, kSlotBlocks);
+    filled(first);
+    int opened = 0;
+    auto slots = first.slots_of_segments();
+    for (const auto& [one, of] : slots) {
+        for (const auto& [other, of_other] : slots) {
+            bool apart = of < of_other && one.drive != other.drive;
+            if (!apart || one.drive == DriveId{0} || other.drive == DriveId{0}) continue;
+            World world(1, kDrives, kSlots, kSlotBlocks);
+            filled(world);
+            world.drives.make_unreadable(one, 0);
+            world.drives.make_unreadable(other, 0);
+            world.drives.set_gone(DriveId{0}, true);
+            ASSERT_TRUE(world.reopen().ok());
+            ASSERT_EQ(world.replayed.size(), 30U);
+            ++opened;
+        }
+    }
+    EXPECT_GT(opened, 10);
+}
+
 TEST(Journal, CallsAFlushedRecordThatIsGoneEverywhereCorrupt) {
     World world(1, 3, kSlots, kSlotBlocks);
     ASSERT_TRUE(world.reopen().ok());

@@ -126,11 +126,17 @@ struct World {
     // All slots of the journal, on every drive.
     std::vector<SegmentSlot> slots() {
         std::vector<SegmentSlot> found;
+        for (const auto& [slot, segment] : slots_of_segments()) found.push_back(slot);
+        return found;
+    }
+    std::vector<std::pair<SegmentSlot, SegmentId>> slots_of_segments() {
+        std::vector<std::pair<SegmentSlot, SegmentId>> found;
         for (const DriveEntry& entry : map.drives) {
             auto listed = reactor.run(drives.list(entry.id, OwnerId::of(JournalId{7})));
             if (!listed.ok()) continue;
             for (const SlotInfo& info : listed.value()) {
-                found.push_back({entry.id, info.slot, info.generation});
+                SegmentSlot slot{entry.id, info.slot, info.generation};
+                found.emplace_back(slot, info.segment);
             }
         }
         return found;

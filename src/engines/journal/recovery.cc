@@ -22,7 +22,8 @@ bool newer(const CommitHeader& a, const CommitHeader& b) {
 }  // namespace
 
 Error Recovery::lost(std::string_view what) const {
-    Code code = drives_.domains_missing() > 0 ? Code::unavailable : Code::corrupt;
+    bool may_come_back = unreadable_ || drives_.domains_missing() > 0;
+    Code code = may_come_back ? Code::unavailable : Code::corrupt;
     return Error{code, what};
 }
 
@@ -64,9 +65,13 @@ Task<Done> Recovery::read_heads(SegmentId id, std::vector<SegmentPart> parts) {
         reads.push_back(read_block(parts[i].slot, blocks[i].bytes()));
     }
     auto results = co_await join(reads);
+    bool any_read =
+        std::any_of(results.begin(), results.end(), [](const auto& r) { return r.ok(); });
     for (std::size_t i = 0; i < parts.size(); ++i) {
         if (!results[i].ok()) {
-            drives_.note_unreadable(parts[i].slot.drive);
+            unreadable_ = true;
+            // The others tell what the segment is.
+            if (!any_read) drives_.note_unreadable(parts[i].slot.drive);
             continue;
         }
         auto head = decode_commit_header(blocks[i].bytes());

@@ -76,6 +76,7 @@ private:
     Lsn flushed_;
     Lsn trimmed_;
     SegmentId highest_;
+    bool unreadable_ = false;  // The beginning of a slot could not be read.
 };
 
 }  // namespace weft::journal
