@@ -191,6 +191,22 @@ TEST(SegmentFreeing, OffersTheMostWorthwhileForCleaning) {
     EXPECT_FALSE(world.store->best_to_clean(except).has_value());
 }
 
+// Goal: what is closed before it is full, by a stop or as drives come and go, takes whole slots; a
+// cluster that is full of those has room all the same.
+TEST(SegmentFreeing, OffersWhatWasClosedBeforeItWasFull) {
+    World world;
+    world.start();
+    Written written = world.append(8);
+    ASSERT_TRUE(world.reactor.run(world.store->close()).ok());
+    world.start();
+    std::set<SegmentId> except;
+    auto best = world.store->best_to_clean(except);
+    ASSERT_TRUE(best.has_value());
+    EXPECT_EQ(best->id, written.runs.front().first.segment);
+    EXPECT_EQ(best->live_blocks, 8U);
+    EXPECT_EQ(best->dead_blocks, 256U - 8);
+}
+
 // Goal: live counts, records and slots agree whatever is written and deleted, with restarts
 // between. Method: random work; in the end everything is deleted and every slot is free.
 TEST(SegmentFreeing, NoSlotLeaks) {

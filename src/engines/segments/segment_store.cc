@@ -20,9 +20,14 @@ std::uint64_t first_id_at(std::int64_t wall_now) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)) * kSegmentsPerSecond;
 }
 
+// What its slots could hold: one that was closed before it was full keeps whole slots as well.
+std::int64_t blocks_taken(const Segment& segment) {
+    return std::int64_t{segment.record.slot_blocks} * segment.record.data_width;
+}
+
 double cleaning_worth(const Segment& segment, std::int64_t wall_now) {
-    double used = static_cast<double>(segment.record.used_blocks) * segment.record.data_width;
-    double u = std::min(1.0, static_cast<double>(segment.live) / used);
+    auto taken = static_cast<double>(blocks_taken(segment));
+    double u = std::min(1.0, static_cast<double>(segment.live) / taken);
     auto age = static_cast<double>(std::max<std::int64_t>(wall_now - segment.record.born_ns, 1));
     // The root of the age: where everything is written alike, age says little, and where it is
     // not, the streams are apart already.
@@ -250,13 +255,13 @@ std::optional<CleaningChoice> SegmentStore::best_to_clean(const std::set<Segment
     std::int64_t now = state_->reactor.wall_now();
     std::optional<CleaningChoice> best;
     for (const auto& [id, segment] : state_->segments) {
-        std::int64_t used = std::int64_t{segment.record.used_blocks} * segment.record.data_width;
-        if (!segment.record.closed || segment.live <= 0 || segment.live >= used) continue;
+        std::int64_t taken = blocks_taken(segment);
+        if (!segment.record.closed || segment.live <= 0 || segment.live >= taken) continue;
         if (segment.claims > 0 || except.contains(id)) continue;
         double worth = cleaning_worth(segment, now);
         if (best.has_value() && best->worth >= worth) continue;
         best = {id, segment.record.stream, worth, static_cast<std::uint64_t>(segment.live),
-                static_cast<std::uint64_t>(used - segment.live)};
+                static_cast<std::uint64_t>(taken - segment.live)};
     }
     return best;
 }

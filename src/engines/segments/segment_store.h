@@ -77,13 +77,13 @@ enum class Purpose : std::uint8_t {
     index,
 };
 
-// A closed segment with dead blocks, and what cleaning it would win.
+// A closed segment with blocks that are dead, or never were written, and what cleaning would win.
 struct CleaningChoice {
     SegmentId id;
     StreamKind stream = StreamKind::hot;
     double worth = 0;
     std::uint64_t live_blocks = 0;
-    std::uint64_t dead_blocks = 0;
+    std::uint64_t dead_blocks = 0;  // Or never written.
 };
 
 // What the drives hold of segments at the present scheme, whoever they belong to. Segments are
@@ -164,7 +164,7 @@ public:
     // survives loss of power when it ends.
     Task<Done> scrub(std::function<Task<Done>(SegmentId)> verify);
 
-    // The closed segment with dead blocks that is best to clean (cost-benefit: Rosenblum and
+    // The closed segment with such blocks that is best to clean (cost-benefit: Rosenblum and
     // Ousterhout 1992): (1 - u) * sqrt(age) / (1 + u); none of `except`. Empty if there is none.
     std::optional<CleaningChoice> best_to_clean(const std::set<SegmentId>& except) const;
     // Closed segments that are about to be freed.
