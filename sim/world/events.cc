@@ -13,6 +13,7 @@ namespace {
 
 constexpr FilesystemId kFilesystem{1};
 constexpr int kFlipsMost = 200;
+constexpr std::uint64_t kRuinedFromMost = 32 * kMiB;
 // Behind a drive's tables, which have copies of their own.
 constexpr std::uint64_t kSlotsBegin = 4 * kMiB;
 
@@ -59,6 +60,8 @@ bool World::happen(Event kind) {
             return rot();
         case Event::take_over:
             return take_over();
+        case Event::damage:
+            return damage();
         case Event::reset:
             return reset_connections();
         case Event::partition:
@@ -205,7 +208,11 @@ void World::spoil(std::size_t victim) {
     };
     for (int i = 0; i < kFlipsMost; ++i) {
         std::uint64_t at = somewhere() + chance_->below(kBlockBytes);
-        disk.flip_bit(at, static_cast<int>(chance_->below(8)));
+        if (chance_->one_in(3)) {
+            disk.make_unreadable(at);
+        } else {
+            disk.flip_bit(at, static_cast<int>(chance_->below(8)));
+        }
     }
 }
 
@@ -220,6 +227,57 @@ bool World::rot() {
     if (!check_findings()) return false;
     set_gone(chosen, true);
     if (!settle(Lost::nothing) || !tell_of_loss(chosen) || !replace(chosen)) return false;
+    return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
+}
+
+// Noise, or the end of the drive, from somewhere on; or all of it vanishes. Nobody is told.
+void World::ruin(std::size_t victim) {
+    DriveId id = map_.drives[victim].id;
+    SimulatedDisk& disk = *disks_[id.value];
+    std::uint64_t from =
+        chance_->one_in(2) ? 0 : chance_->below(std::min(kRuinedFromMost, disk.size_bytes()));
+    std::string name = "drive " + std::to_string(id.value);
+    ruined_.insert(id);
+    switch (chance_->below(3)) {
+        case 0:
+            say(name + " vanishes");
+            return disk.set_gone(true);
+        case 1:
+            say(name + " is noise from byte " + std::to_string(from) + " on");
+            return disk.overwrite_with_noise(from, chance_->draw());
+        default:
+            say(name + " ends at byte " + std::to_string(from));
+            return disk.cut_short(from);
+    }
+}
+
+bool World::crash_unnoticed() {
+    work();
+    if (!failure_.empty()) return false;
+    bool power = chance_->one_in(2) && !settings_.power_safe;
+    crash(power);
+    return start() && settle(power ? Lost::power : Lost::process);
+}
+
+// One after the other, in the midst of work, and noticed one after the other.
+bool World::damage() {
+    if (!become_whole()) return false;
+    auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
+    for (std::size_t victim : victims) {
+        work();
+        if (!failure_.empty()) return false;
+        ruin(victim);
+    }
+    if (!work_and_pause() || !settle(Lost::nothing)) return false;
+    if (chance_->one_in(3) && !crash_unnoticed()) return false;
+    for (std::size_t victim : victims) {
+        if (!tell_of_loss({victim}) || !work_and_pause()) return false;
+    }
+    if (!settle(Lost::nothing)) return false;
+    for (std::size_t victim : victims) {
+        if (!replace({victim}) || !work_and_pause()) return false;
+    }
+    ruined_.clear();
     return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
 }
 

@@ -54,8 +54,8 @@ void draw_events(Chance& chance, WorldSettings& settings) {
 
 std::string_view name_of(Event event) {
     static constexpr std::array<std::string_view, kEvents> kNames = {
-        "crash", "power_loss", "stop",  "lose_drives", "crash_degraded", "outage",
-        "rot",   "take_over",  "reset", "partition",   "slow_link",      "drives_cut"};
+        "crash",     "power_loss", "stop",  "lose_drives", "crash_degraded", "outage",    "rot",
+        "take_over", "damage",     "reset", "partition",   "slow_link",      "drives_cut"};
     return kNames[static_cast<std::size_t>(event)];
 }
 

@@ -21,6 +21,7 @@ enum class Event {
     outage,          // Up to m drives are away for a while.
     rot,             // Bits flip on one drive and are repaired; then up to m others vanish.
     take_over,       // Another process takes over while the old one still runs.
+    damage,          // Up to m drives turn to noise, end early or vanish; it is noticed late.
     // Where clients come over a network:
     reset,      // Connections break, again and again.
     partition,  // Nothing passes for a while, one way or both.
@@ -28,9 +29,9 @@ enum class Event {
     // Where drives are reached over a network:
     drives_cut,  // Up to m of them are out of reach for a while, or their connections break.
 };
-inline constexpr std::size_t kEvents = 12;
-inline constexpr std::size_t kEventsInPlace = 8;
-inline constexpr std::size_t kEventsOfClients = 11;
+inline constexpr std::size_t kEvents = 13;
+inline constexpr std::size_t kEventsInPlace = 9;
+inline constexpr std::size_t kEventsOfClients = 12;
 std::string_view name_of(Event event);
 
 // The network between the processes of a run; drawn from its seed.

@@ -148,6 +148,7 @@ Task<Done> World::start_roles() {
         std::shared_ptr<Disk> disk = disks_[entry.id.value];
         auto attached = co_await drives_->attach(std::move(disk), map_.cluster);
         bool there = attached.ok() || attached.code() == Code::unavailable;
+        if (ruined_.contains(entry.id)) there = true;  // Or not, and that is no news.
         if (!there) co_return attached.error();
     }
     co_await or_return(co_await compute_->open(map_, map_.epoch));

@@ -95,6 +95,9 @@ private:
     bool outage();
     bool rot();
     bool take_over();
+    bool damage();
+    void ruin(std::size_t victim);
+    bool crash_unnoticed();
     std::vector<std::size_t> choose_drives(std::size_t count);
     void set_gone(const std::vector<std::size_t>& victims, bool gone);
     bool tell_of_loss(const std::vector<std::size_t>& victims);
@@ -127,6 +130,7 @@ private:
     WorldSettings settings_;
     ClusterMap map_;
     std::vector<std::shared_ptr<SimulatedDisk>> disks_;  // By drive number.
+    std::set<DriveId> ruined_;                           // May be no drives any more.
     std::unique_ptr<ClientNetwork> network_;             // If the run has one.
     std::unique_ptr<drive::DriveRole> drives_;
     DriveWatch watch_{[this](std::string what) {

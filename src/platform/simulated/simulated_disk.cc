@@ -1,12 +1,14 @@
 #include "platform/simulated/simulated_disk.h"
 
 #include <algorithm>
+#include <cstring>
+#include <random>
 #include <utility>
 
 namespace weft {
 
 SimulatedDisk::SimulatedDisk(Reactor& reactor, std::uint64_t size_bytes)
-    : reactor_(reactor), size_bytes_(size_bytes) {
+    : reactor_(reactor), size_bytes_(size_bytes), readable_end_(size_bytes) {
     CHECK(size_bytes % kBlockBytes == 0);
 }
 
@@ -21,7 +23,7 @@ Task<Done> SimulatedDisk::read(std::uint64_t offset, Bytes into) {
     CHECK(offset % kBlockBytes == 0 && into.size() % kBlockBytes == 0);
     co_await sleep(reactor_, random_latency());
     if (gone_) co_return Error{Code::unavailable, "disk.read"};
-    if (offset + into.size() > size_bytes_) co_return Error{Code::io_failed, "disk.read"};
+    if (offset + into.size() > readable_end_) co_return Error{Code::io_failed, "disk.read"};
     for (std::uint64_t at = 0; at < into.size(); at += kBlockBytes) {
         if (unreadable_.contains((offset + at) / kBlockBytes)) {
             co_return Error{Code::io_failed, "disk.read"};
@@ -51,6 +53,7 @@ Task<Done> SimulatedDisk::write(std::uint64_t offset, ConstBytes from) {
 // What a flush under way may have to keep is kept when it is written over.
 void SimulatedDisk::store(std::uint64_t offset, ConstBytes from) {
     ++writes_;
+    readable_end_ = std::max(readable_end_, offset + from.size());
     for (std::uint64_t at = 0; at < from.size(); at += kBlockBytes) {
         ConstBytes part = from.subspan(at, kBlockBytes);
         std::uint64_t block = (offset + at) / kBlockBytes;
@@ -93,6 +96,28 @@ void SimulatedDisk::lose_power() {
         if (reactor_.random() % 2 == 0) durable_[block] = std::move(written.content);
     }
     unflushed_.clear();
+}
+
+void SimulatedDisk::overwrite_with_noise(std::uint64_t from, std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    auto spoil = [&random](Block& content) {
+        for (std::size_t at = 0; at < content.size(); at += sizeof(std::uint64_t)) {
+            std::uint64_t noise = random();
+            std::memcpy(content.data() + at, &noise, sizeof(noise));
+        }
+    };
+    std::uint64_t first = divide_up(from, kBlockBytes);
+    for (auto at = durable_.lower_bound(first); at != durable_.end(); ++at) spoil(at->second);
+    for (auto at = unflushed_.lower_bound(first); at != unflushed_.end(); ++at) {
+        spoil(at->second.content);
+    }
+}
+
+void SimulatedDisk::cut_short(std::uint64_t from) {
+    std::uint64_t first = divide_up(from, kBlockBytes);
+    durable_.erase(durable_.lower_bound(first), durable_.end());
+    unflushed_.erase(unflushed_.lower_bound(first), unflushed_.end());
+    readable_end_ = first * kBlockBytes;
 }
 
 std::optional<std::uint64_t> SimulatedDisk::stored_at_or_behind(std::uint64_t from) const {

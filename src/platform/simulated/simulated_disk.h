@@ -33,6 +33,11 @@ public:
     void flip_bit(std::uint64_t offset, int bit);
     // Reads of this block end with io_failed until it is written.
     void make_unreadable(std::uint64_t offset) { unreadable_.insert(offset / kBlockBytes); }
+    // Noise takes the place of all that is stored at or behind `from`, flushed or not.
+    void overwrite_with_noise(std::uint64_t from, std::uint64_t seed);
+    // What lies at or behind `from` is gone. As with a file: reads there fail, until a write behind
+    // them makes it longer again; then they find zeros.
+    void cut_short(std::uint64_t from);
     // The first byte of a block that was ever written, at or behind `from`.
     std::optional<std::uint64_t> stored_at_or_behind(std::uint64_t from) const;
     void set_latency(Nanos latency) { latency_ = latency; }
@@ -55,6 +60,7 @@ private:
     std::map<std::uint64_t, Block> durable_;      // Absent blocks are zero.
     std::map<std::uint64_t, Written> unflushed_;  // The latest write of each.
     std::set<std::uint64_t> unreadable_;
+    std::uint64_t readable_end_;  // In bytes.
     std::uint64_t writes_ = 0;
     std::uint64_t covered_ = 0;  // Writes up to this number came before a flush began.
 };
