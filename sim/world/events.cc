@@ -138,11 +138,9 @@ bool World::replace(const std::vector<std::size_t>& victims) {
     return finish_done(compute_->set_map(map_), "a map with new drives");
 }
 
-// Drives may be taken away again. What was under way when power was lost has its redundancy only
-// once a scrub has come by.
+// Drives may be taken away again.
 bool World::become_whole() {
-    if (!close_cleanly() || (power_was_lost_ && !check_findings())) return false;
-    return finish_done(until_whole(), "redundancy");
+    return close_cleanly() && finish_done(until_whole(), "redundancy");
 }
 
 bool World::lose_drives() {

@@ -106,7 +106,6 @@ bool World::check_findings() {
     for (const Finding& finding : findings.value()) {
         return fail("check", finding.where + ": " + finding.what);
     }
-    power_was_lost_ = false;
     return true;
 }
 

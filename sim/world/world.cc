@@ -356,7 +356,6 @@ void World::crash(bool power_loss) {
     doors_.reset();
     drives_.reset();
     if (!power_loss) return;
-    power_was_lost_ = true;
     for (auto& disk : disks_) disk->lose_power();
 }
 

@@ -151,7 +151,6 @@ private:
     bool pausing_ = false;     // Clients stop between operations.
     bool being_left_ = false;  // Somebody takes over: errors of the machinery are no news.
     bool telling_ = false;
-    bool power_was_lost_ = false;  // Since everything was scrubbed.
     std::string failure_;
     std::uint64_t trace_ = 0;
     Tally tally_;
