@@ -10,6 +10,7 @@ Task<DriveEntry> format_disk(SimulatedReactor* reactor, SimulatedDisk* disk, Dri
     made.drive = id;
     made.domain = FailureDomainId{id.value};
     made.slot_bytes = kSlotBytes;
+    made.overwrite = true;  // The disk is new: there is nothing to look for.
     co_await or_return(co_await drive::format_drive(reactor, disk, made));
     DriveEntry entry;
     entry.id = id;

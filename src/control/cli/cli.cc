@@ -228,7 +228,7 @@ private:
     void add_new_drive_options(CLI::App* to) {
         to->add_option("path", path_, "A block device, or a file to be made")->required();
         add_size(to, "--size", &bytes_, "Of the file; as the other drives if not said");
-        to->add_flag("--overwrite", yes_, "Even if it holds a drive already");
+        to->add_flag("--overwrite", yes_, "Even if it holds something already: a drive, a filesystem, data");
     }
 
     Json new_drive() const {

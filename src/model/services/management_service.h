@@ -53,7 +53,8 @@ public:
     // not_found; not_permitted if data would be lost and not `force`.
     virtual Task<Done> fail_drive(DriveId drive, bool force) = 0;
     // A new, empty drive in a failure domain of its own. already_exists: the file or device
-    // holds a drive and not `overwrite`. size_bytes 0: like the others, or the device's.
+    // holds a drive or anything else, and not `overwrite`. size_bytes 0: like the others, or the
+    // device's.
     virtual Task<DriveEntry> add_drive(std::string path, std::uint64_t size_bytes,
                                        bool overwrite) = 0;
     // The same in the domain of `instead_of`, which is failed and forgotten.

@@ -18,11 +18,11 @@ struct NewDrive {
     DriveId drive;
     FailureDomainId domain;
     std::uint32_t slot_bytes = 0;  // 1 to 16 MiB, a power of two.
-    bool overwrite = false;        // What drive is there already, of whatever cluster.
+    bool overwrite = false;        // Whatever is there already: a drive, or anything else.
 };
 
 // Makes the disk an empty drive, durably. already_exists: it is a drive already, or was and is
-// damaged. invalid: too small, or a bad slot size.
+// damaged, or its first or last MiB is not all zeros. invalid: too small, or a bad slot size.
 Task<Done> format_drive(Reactor* reactor, Disk* disk, NewDrive drive);
 
 // Serves drives, each on a disk of its own: slots and the blocks in them, fences, the map.

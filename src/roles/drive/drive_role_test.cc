@@ -87,6 +87,26 @@ TEST(DriveRole, ReadsWhatWasWritten) {
     EXPECT_EQ(world.status().blocks_read, 2U);
 }
 
+// Filesystems mark the beginning of what they are on, partition tables and arrays the end as well.
+TEST(DriveRole, IsNotMadeOfADiskThatHoldsSomethingElse) {
+    constexpr std::uint64_t kSize = 32 * kMiB;
+    SimulatedReactor reactor(1);
+    for (std::uint64_t offset : {std::uint64_t{0}, kMiB - kBlockBytes, kSize - kBlockBytes}) {
+        SimulatedDisk disk(reactor, kSize);
+        Buffer block(kBlockBytes);
+        std::fill(block.bytes().begin(), block.bytes().end(), std::byte{0});
+        block.bytes()[1080] = std::byte{0x53};
+        ASSERT_TRUE(reactor.run(disk.write(offset, block.bytes())).ok());
+        NewDrive made{kCluster, kDrive, FailureDomainId{9}, kMiB, false};
+        EXPECT_EQ(reactor.run(format_drive(&reactor, &disk, made)).code(), Code::already_exists);
+        Buffer found(kBlockBytes);
+        ASSERT_TRUE(reactor.run(disk.read(offset, found.bytes())).ok());
+        EXPECT_TRUE(std::ranges::equal(found.bytes(), block.bytes()));
+        made.overwrite = true;
+        EXPECT_TRUE(reactor.run(format_drive(&reactor, &disk, made)).ok());
+    }
+}
+
 TEST(DriveRole, TakesBuffersAtAnyAddress) {
     World world;
     auto slot = world.allocate(kShard).value();

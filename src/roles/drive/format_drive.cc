@@ -11,6 +11,8 @@ namespace {
 // a slot of an earlier one is told that it is stale.
 constexpr std::uint64_t kGenerationsPerSecond = 1 << 20;
 constexpr std::int64_t kGenerationsBeganSecond = 1'577'836'800;
+// At either end of a disk, to see whether it is blank.
+constexpr std::uint64_t kLookedAtBytes = 1 * kMiB;
 
 Generation first_generation_at(std::int64_t wall_now) {
     std::int64_t seconds = wall_now / kSecond - kGenerationsBeganSecond;
@@ -24,15 +26,35 @@ Task<Done> write_zeros(Disk* disk, std::uint64_t offset, std::uint64_t bytes) {
     co_return co_await disk->write(offset, zeros.bytes());
 }
 
+Task<Done> expect_zeros(Disk* disk, std::uint64_t offset, std::uint64_t bytes) {
+    Buffer found(bytes);
+    co_await or_return(co_await disk->read(offset, found.bytes()));
+    auto is_zero = [](std::byte byte) {
+        return byte == std::byte{0};
+    };
+    if (std::all_of(found.bytes().begin(), found.bytes().end(), is_zero)) co_return Done{};
+    co_return Error{Code::already_exists,
+                    "it is not blank: it may hold somebody's data; --overwrite takes it anyway"};
+}
+
+// Filesystems, partition tables and arrays mark the beginning or the end of what they are on.
+Task<Done> expect_blank(Disk* disk) {
+    auto old = co_await find_superblock(disk);
+    if (old.code() == Code::io_failed || old.code() == Code::unavailable) co_return old.error();
+    if (old.code() != Code::invalid) {
+        co_return Error{Code::already_exists,
+                        "it holds a Weft drive, with its data; --overwrite takes it anyway"};
+    }
+    std::uint64_t looked_at = std::min(kLookedAtBytes, disk->size_bytes());
+    co_await or_return(co_await expect_zeros(disk, 0, looked_at));
+    co_return co_await expect_zeros(disk, disk->size_bytes() - looked_at, looked_at);
+}
+
 }  // namespace
 
 Task<Done> format_drive(Reactor* reactor, Disk* disk, NewDrive drive) {
     auto superblock = co_await or_return(lay_out(disk->size_bytes(), drive.slot_bytes));
-    auto old = co_await find_superblock(disk);
-    if (!drive.overwrite && old.code() != Code::invalid) {
-        if (old.code() == Code::io_failed || old.code() == Code::unavailable) co_return old.error();
-        co_return Error{Code::already_exists, "drive.format: holds a drive"};
-    }
+    if (!drive.overwrite) co_await or_return(co_await expect_blank(disk));
     superblock.cluster = drive.cluster;
     superblock.drive = drive.drive;
     superblock.domain = drive.domain;
