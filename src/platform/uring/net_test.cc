@@ -5,6 +5,7 @@
 #include <random>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 namespace weft {
@@ -222,6 +223,16 @@ TEST_P(NetTest, OneBusyPeerLeavesTimeForOthers) {
     EXPECT_FALSE(ended);  // It yielded, though it never had to wait.
     EXPECT_TRUE(machine().run(gate.close()).ok());
     EXPECT_TRUE(ended);
+}
+
+TEST_P(NetTest, AUnixSocketIsItsOwnersAlone) {
+    mode_t before = ::umask(0);
+    auto listener = machine().network().listen("unix:" + path("socket"));
+    ::umask(before);
+    ASSERT_TRUE(listener.ok());
+    struct stat about;
+    ASSERT_EQ(::stat(path("socket").c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777U, 0600U);
 }
 
 TEST_P(NetTest, RefusesAddressesItCannotUse) {

@@ -38,7 +38,7 @@ void ShallowIdle::woke(Nanos now) {
     if (++wakes_ == kBusyWakes) {
         held_until_ = now + kHeld;
         if (!held_) allow(kNone);
-        held_ = true;
+        held_ = usable();
     } else if (held_ && now >= held_until_) {
         held_ = false;
         allow(kAny);

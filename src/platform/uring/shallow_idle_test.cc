@@ -73,6 +73,15 @@ TEST_F(ShallowIdleTest, FewWakesAreNotBusy) {
     EXPECT_EQ(written(), Values());
 }
 
+// It would be asked to let go for ever.
+TEST_F(ShallowIdleTest, HoldsNothingIfTheKernelDoesNotTakeIt) {
+    ShallowIdle idle("/dev/full");
+    ASSERT_TRUE(idle.usable());
+    wake(&idle, kSecond, ShallowIdle::kBusyWakes, 0);
+    EXPECT_FALSE(idle.held());
+    EXPECT_EQ(idle.wake_at(kLater), kLater);
+}
+
 TEST_F(ShallowIdleTest, DoesNothingWithoutTheDevice) {
     for (const std::string& none : {std::string(), path() + "-not-there"}) {
         ShallowIdle idle(none);

@@ -111,6 +111,11 @@ Result<std::unique_ptr<Listener>> SocketNetwork::listen(std::string text) {
     Result<Descriptor> opened = open_socket(address.family(), "net.listen");
     if (!opened.ok()) return opened.error();
     Descriptor socket = std::move(opened).value();
+    // A unix socket's file has this mode from its first moment, whatever the umask is: who may
+    // connect may do everything.
+    if (!address.path().empty() && ::fchmod(socket.get(), S_IRUSR | S_IWUSR) < 0) {
+        return Error{code_of(errno), "net.listen"};
+    }
     int on = 1;
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (::bind(socket.get(), address.raw(), address.length) < 0 ||
