@@ -2,6 +2,7 @@
 
 #include "platform/base/result.h"
 #include "platform/process/mount_points.h"
+#include "platform/process/process.h"
 #include "platform/runtime/task.h"
 
 #include <array>
@@ -171,6 +172,9 @@ Result<int> mount_as_user(const std::string& source, const std::string& path) {
     // fusermount3 opens it in our name, and says no more than no.
     if (access("/dev/fuse", R_OK | W_OK) != 0) {
         return failed(errno, "/dev/fuse is closed to this user; root may chmod it to 666");
+    }
+    if (process::find_program("fusermount3").empty()) {
+        return Error{Code::not_found, "fusermount3 is not there; install the package fuse3"};
     }
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return failed(errno, "fuse.socketpair");

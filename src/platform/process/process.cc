@@ -32,6 +32,39 @@ void pause_until_signal_safe(Nanos duration) {
     }
 }
 
+// What the kernel says of a process from its state on; empty if it has ended.
+std::string fields_of(int pid) {
+    // A child of ours that has ended is reaped here; another's may stay a zombie for long.
+    if (pid <= 0 || waitpid(pid, nullptr, WNOHANG) == pid) return {};
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string stat;
+    if (!std::getline(file, stat)) return {};
+    // "PID (NAME) STATE ...", and the name may contain anything.
+    std::size_t name_end = stat.rfind(')');
+    if (name_end == std::string::npos || name_end + 2 >= stat.size()) return {};
+    std::string fields = stat.substr(name_end + 2);
+    return fields.front() == 'Z' || fields.front() == 'X' ? std::string() : fields;
+}
+
+Result<Done> replace_file(const std::string& path, std::string_view text, bool durable) {
+    constexpr Error kFailed{Code::io_failed, "process.write_file"};
+    std::string fresh = path + ".new";
+    int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return kFailed;
+    auto written = ::write(fd, text.data(), text.size());
+    bool good = written == static_cast<ssize_t>(text.size()) && (!durable || fsync(fd) == 0);
+    ::close(fd);
+    if (!good || rename(fresh.c_str(), path.c_str()) != 0) return kFailed;
+    if (!durable) return Done{};
+    // The new name outlives loss of power only with its folder.
+    std::string folder = std::filesystem::path(path).parent_path().string();
+    int in = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (in < 0) return kFailed;
+    bool flushed = fsync(in) == 0;
+    ::close(in);
+    return flushed ? Result<Done>(Done{}) : Result<Done>(kFailed);
+}
+
 // Runs in the child: only calls that are safe after fork.
 [[noreturn]] void become(char* const* arguments, int log) {
     setsid();
@@ -132,16 +165,18 @@ int own_id() {
 }
 
 bool is_running(int pid) {
-    // A child of ours that has ended is reaped here; another's may stay a zombie for long.
-    if (waitpid(pid, nullptr, WNOHANG) == pid) return false;
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string stat;
-    if (!std::getline(file, stat)) return false;
-    // "PID (NAME) STATE ...", and the name may contain anything.
-    std::size_t name_end = stat.rfind(')');
-    if (name_end == std::string::npos || name_end + 2 >= stat.size()) return false;
-    char state = stat[name_end + 2];
-    return state != 'Z' && state != 'X';
+    return !fields_of(pid).empty();
+}
+
+std::string birth_of(int pid) {
+    constexpr int kStartTime = 22 - 3;  // proc_pid_stat(5), counted from the state.
+    std::istringstream fields(fields_of(pid));
+    std::string began;
+    for (int i = 0; i <= kStartTime; ++i) fields >> began;
+    if (!fields) return {};
+    std::string boot;
+    std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), boot);
+    return boot + "/" + began;
 }
 
 bool wait_for_end(int pid, Nanos most) {
@@ -202,25 +237,28 @@ unsigned core_count() {
 }
 
 Result<std::string> read_file(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return Error{Code::not_found, "process.read_file"};
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (file.bad()) return Error{Code::io_failed, "process.read_file"};
-    return std::move(text).str();
+    constexpr Error kFailed{Code::io_failed, "process.read_file"};
+    int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? Error{Code::not_found, "process.read_file"} : kFailed;
+    std::string text;
+    std::array<char, 4096> piece{};
+    ssize_t got = 0;
+    while ((got = ::read(fd, piece.data(), piece.size())) != 0) {
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) break;
+        text.append(piece.data(), static_cast<std::size_t>(got));
+    }
+    ::close(fd);
+    if (got < 0) return kFailed;
+    return text;
 }
 
 Result<Done> write_file(const std::string& path, std::string_view text) {
-    std::string fresh = path + ".new";
-    int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) return Error{Code::io_failed, "process.write_file"};
-    auto written = ::write(fd, text.data(), text.size());
-    bool good = written == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-    ::close(fd);
-    if (!good || rename(fresh.c_str(), path.c_str()) != 0) {
-        return Error{Code::io_failed, "process.write_file"};
-    }
-    return Done{};
+    return replace_file(path, text, true);
+}
+
+Result<Done> write_note(const std::string& path, std::string_view text) {
+    return replace_file(path, text, false);
 }
 
 Result<Done> make_folders(const std::string& path) {
@@ -230,11 +268,27 @@ Result<Done> make_folders(const std::string& path) {
     return Done{};
 }
 
+Result<Done> make_private_folder(const std::string& path) {
+    std::string parent = std::filesystem::path(path).parent_path().string();
+    if (!parent.empty()) {
+        auto made = make_folders(parent);
+        if (!made.ok()) return made;
+    }
+    if (mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return Done{};
+    return Error{Code::io_failed, "process.make_folders"};
+}
+
 Result<Done> remove_tree(const std::string& path) {
     std::error_code error;
     std::filesystem::remove_all(path, error);
     if (error) return Error{Code::io_failed, "process.remove_tree"};
     return Done{};
+}
+
+bool remove_one(const std::string& path) {
+    std::error_code error;
+    std::filesystem::remove(path, error);
+    return !error;
 }
 
 std::vector<std::string> names_in(const std::string& path) {

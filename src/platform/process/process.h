@@ -30,6 +30,9 @@ int own_id();
 std::string host_name();
 // A process that has ended is not running, whether its parent knows it already or not.
 bool is_running(int pid);
+// What tells a process that runs from every other that has had its number or will: of this boot,
+// and when in it the process began. Empty if it does not run.
+std::string birth_of(int pid);
 // True if the process ended within the time.
 bool wait_for_end(int pid, Nanos most);
 bool send_kill(int pid);
@@ -48,11 +51,17 @@ int terminal_columns();
 std::uint64_t resident_bytes();
 unsigned core_count();
 
-// Whole small files. not_found, io_failed. write_file replaces by rename, and is durable.
+// Whole small files. not_found: there is none; io_failed: there may be one, and it cannot be read.
+// write_file replaces by rename, and is durable. write_note is not: what it says is of this moment.
 Result<std::string> read_file(const std::string& path);
 Result<Done> write_file(const std::string& path, std::string_view text);
+Result<Done> write_note(const std::string& path, std::string_view text);
 Result<Done> make_folders(const std::string& path);
+// The same, but the last one, if it is made here, is its owner's alone.
+Result<Done> make_private_folder(const std::string& path);
 Result<Done> remove_tree(const std::string& path);
+// A file, or a folder that is empty. False if it is there still.
+bool remove_one(const std::string& path);
 // Names in a folder, sorted; none if there is no such folder.
 std::vector<std::string> names_in(const std::string& path);
 bool exists(const std::string& path);

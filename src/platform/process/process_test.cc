@@ -1,5 +1,10 @@
 #include "platform/process/process.h"
 
+#include "platform/process/host_address.h"
+#include "platform/process/process_lock.h"
+
+#include <filesystem>
+
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +51,79 @@ TEST(Process, AZombieOfAnotherParentIsNotRunning) {
     EXPECT_TRUE(is_running(parent));
     EXPECT_TRUE(send_kill(parent));
     EXPECT_TRUE(wait_for_end(parent, 10 * kSecond));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST(Process, IsToldFromTheNextOneOfItsNumber) {
+    EXPECT_EQ(birth_of(own_id()), birth_of(own_id()));
+    EXPECT_NE(birth_of(own_id()), "");
+    EXPECT_NE(birth_of(own_id()), birth_of(1));
+    EXPECT_EQ(birth_of(0x7fffffff), "");
+}
+
+TEST(HostAddress, NamesBecomeNumbers) {
+    EXPECT_EQ(numeric_address("localhost:7000").value(), "127.0.0.1:7000");
+    EXPECT_EQ(numeric_address("0.0.0.0:0").value(), "0.0.0.0:0");
+    EXPECT_EQ(numeric_address("[::1]:80").value(), "[::1]:80");
+    for (const char* wrong : {"", "localhost", ":80", "localhost:", "localhost:x", "::1:80",
+                              "localhost:70000", "localhost:-1"}) {
+        EXPECT_EQ(numeric_address(wrong).code(), Code::invalid) << wrong;
+    }
+    EXPECT_EQ(numeric_address(std::string(300, 'x') + ":80").code(), Code::not_found);
+}
+
+class ProcessFiles : public ::testing::Test {
+protected:
+    ProcessFiles() {
+        std::string pattern = "/tmp/weft-process-XXXXXX";
+        folder_ = mkdtemp(pattern.data());
+    }
+    ~ProcessFiles() override { std::filesystem::remove_all(folder_); }
+
+    std::string folder_;
+};
+
+// Who takes the one for the other makes a new cluster where there is one.
+TEST_F(ProcessFiles, OneThatCannotBeReadIsNotAbsent) {
+    std::string path = folder_ + "/file";
+    EXPECT_EQ(read_file(path).code(), Code::not_found);
+    ASSERT_EQ(symlink("file", path.c_str()), 0);  // ELOOP, for root as well.
+    EXPECT_EQ(read_file(path).code(), Code::io_failed);
+    EXPECT_EQ(read_file(folder_).code(), Code::io_failed);
+}
+
+TEST_F(ProcessFiles, ComeBackWhole) {
+    std::string path = folder_ + "/file";
+    std::string text(10000, 'x');
+    ASSERT_TRUE(write_file(path, text).ok());
+    EXPECT_EQ(read_file(path).value(), text);
+    ASSERT_TRUE(write_note(path, "").ok());
+    EXPECT_EQ(read_file(path).value(), "");
+    EXPECT_EQ(names_in(folder_), std::vector<std::string>{"file"});
+}
+
+TEST_F(ProcessFiles, ALockEndsWithItsProcess) {
+    std::string path = folder_ + "/lock";
+    EXPECT_EQ(lock_holder(path), std::nullopt);
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        auto lock = ProcessLock::take(path);
+        char taken = lock.ok() ? 'y' : 'n';
+        if (write(ends[1], &taken, 1) != 1) _exit(1);
+        for (;;) ::pause();
+    }
+    char taken = 0;
+    ASSERT_EQ(read(ends[0], &taken, 1), 1);
+    ASSERT_EQ(taken, 'y');
+    EXPECT_EQ(lock_holder(path), child);
+    EXPECT_EQ(ProcessLock::take(path).code(), Code::would_block);
+    EXPECT_TRUE(send_kill(child));
+    EXPECT_TRUE(wait_for_end(child, 10 * kSecond));
+    EXPECT_EQ(lock_holder(path), std::nullopt);
+    EXPECT_TRUE(ProcessLock::take(path).ok());
     close(ends[0]);
     close(ends[1]);
 }
