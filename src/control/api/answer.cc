@@ -2,7 +2,10 @@
 #include "control/json/json.h"
 
 #include <functional>
+#include <limits>
 #include <map>
+#include <string_view>
+#include <vector>
 
 namespace weft::control {
 namespace {
@@ -166,21 +169,51 @@ Task<Json> call_stop(ManagementService* management, Json) {
     co_return Json(true);
 }
 
-const std::map<std::string, Call, std::less<>>& calls() {
-    static const std::map<std::string, Call, std::less<>> kCalls = {
-        {"status", call_status},
-        {"fs.create", call_fs_create},
-        {"fs.resize", call_fs_resize},
-        {"fs.remove", call_fs_remove},
-        {"drive.fail", call_drive_fail},
-        {"drive.add", call_drive_add},
-        {"drive.replace", call_drive_replace},
-        {"mount", call_mount},
-        {"unmount", call_unmount},
-        {"check", call_check},
-        {"stop", call_stop},
+// An argument without which a verb means nothing, or another thing.
+struct Needed {
+    enum class Kind : std::uint8_t { text, bytes, drive };
+    const char* name;
+    Kind kind;
+    std::string_view wrong;
+};
+constexpr Needed kName{"name", Needed::Kind::text, "'name' is needed, a text"};
+constexpr Needed kFilesystem{"filesystem", Needed::Kind::text, "'filesystem' is needed, a text"};
+constexpr Needed kPath{"path", Needed::Kind::text, "'path' is needed, a text"};
+constexpr Needed kCapacity{"capacity_bytes", Needed::Kind::bytes,
+                           "'capacity_bytes' is needed, a number above 0"};
+constexpr Needed kDrive{"drive", Needed::Kind::drive, "'drive' is needed, the number of a drive"};
+
+bool is_there(const Json& arguments, const Needed& needed) {
+    auto field = arguments.find(needed.name);
+    if (field == arguments.end()) return false;
+    bool is_text = needed.kind == Needed::Kind::text;
+    if (is_text) return field->is_string() && !text_at(arguments, needed.name).empty();
+    if (!field->is_number_unsigned()) return false;
+    std::uint64_t number = number_at(arguments, needed.name);
+    if (needed.kind == Needed::Kind::bytes) return number > 0;
+    return number <= std::numeric_limits<std::uint32_t>::max();
+}
+
+struct Verb {
+    Call call;
+    std::vector<Needed> needs;
+};
+
+const std::map<std::string, Verb, std::less<>>& verbs() {
+    static const std::map<std::string, Verb, std::less<>> kVerbs = {
+        {"status", {call_status, {}}},
+        {"fs.create", {call_fs_create, {kName, kCapacity}}},
+        {"fs.resize", {call_fs_resize, {kName, kCapacity}}},
+        {"fs.remove", {call_fs_remove, {kName}}},
+        {"drive.fail", {call_drive_fail, {kDrive}}},
+        {"drive.add", {call_drive_add, {kPath}}},
+        {"drive.replace", {call_drive_replace, {kDrive, kPath}}},
+        {"mount", {call_mount, {kFilesystem, kPath}}},
+        {"unmount", {call_unmount, {kPath}}},
+        {"check", {call_check, {}}},
+        {"stop", {call_stop, {}}},
     };
-    return kCalls;
+    return kVerbs;
 }
 
 std::string failed(Error error) {
@@ -195,14 +228,17 @@ Task<std::string> answer(ManagementService* management, std::string request) {
     if (!parsed.has_value() || !parsed->is_object()) {
         co_return failed(Error{Code::invalid, "the request is not a JSON object"});
     }
-    auto call = calls().find(text_at(*parsed, "verb"));
-    if (call == calls().end()) co_return failed(Error{Code::not_supported, "no such verb"});
+    auto verb = verbs().find(text_at(*parsed, "verb"));
+    if (verb == verbs().end()) co_return failed(Error{Code::not_supported, "no such verb"});
     Json arguments = Json::object();
     if (parsed->contains("arguments")) arguments = (*parsed)["arguments"];
     if (!arguments.is_object()) {
         co_return failed(Error{Code::invalid, "the arguments are not a JSON object"});
     }
-    auto value = co_await call->second(management, std::move(arguments));
+    for (const Needed& needed : verb->second.needs) {
+        if (!is_there(arguments, needed)) co_return failed(Error{Code::invalid, needed.wrong});
+    }
+    auto value = co_await verb->second.call(management, std::move(arguments));
     if (!value.ok()) co_return failed(value.error());
     Json reply;
     reply["ok"] = true;

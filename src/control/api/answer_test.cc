@@ -26,7 +26,8 @@ TEST(Answer, GivesTheClusterWithUsageBesideEachFilesystem) {
 
 TEST(Answer, GivesTheCodeOfAFailure) {
     FakeManagement management;
-    Json reply = ask(management, R"({"verb":"fs.create","arguments":{"name":"a"}})");
+    Json reply =
+        ask(management, R"({"verb":"fs.create","arguments":{"name":"a","capacity_bytes":1}})");
     EXPECT_FALSE(flag_at(reply, "ok"));
     EXPECT_EQ(text_at(reply, "code"), "already_exists");
 }
@@ -37,6 +38,29 @@ TEST(Answer, PassesArgumentsOn) {
     EXPECT_EQ(management.failed, DriveId{4});
     Json checked = ask(management, R"({"verb":"check","arguments":{"full":true}})");
     EXPECT_EQ(text_at(checked["value"][0], "where"), "inode 7");
+}
+
+// Else it would be done to the wrong drive, or a filesystem be made as small as can be.
+TEST(Answer, RefusesARequestThatDoesNotSayToWhat) {
+    FakeManagement management;
+    management.failed = DriveId{77};
+    for (const char* request : {
+             R"({"verb":"drive.fail"})",
+             R"({"verb":"drive.fail","arguments":{"drive":"3"}})",
+             R"({"verb":"drive.fail","arguments":{"drive":-1}})",
+             R"({"verb":"drive.fail","arguments":{"drive":4294967297}})",
+             R"({"verb":"drive.replace","arguments":{"drive":1}})",
+             R"({"verb":"drive.add","arguments":{"path":""}})",
+             R"({"verb":"fs.create","arguments":{"name":"b"}})",
+             R"({"verb":"fs.resize","arguments":{"name":"b","capacity_bytes":0}})",
+             R"({"verb":"fs.remove"})",
+             R"({"verb":"mount","arguments":{"filesystem":"a"}})",
+         }) {
+        Json reply = ask(management, request);
+        EXPECT_FALSE(flag_at(reply, "ok")) << request;
+        EXPECT_EQ(text_at(reply, "code"), "invalid") << request;
+    }
+    EXPECT_EQ(management.failed, DriveId{77});
 }
 
 TEST(Answer, RefusesWhatIsNoRequest) {

@@ -24,16 +24,21 @@ Task<Done> work(ManagementService* management, std::string request, Working* wor
 }  // namespace
 
 ControlServer::ControlServer(Reactor& reactor, ManagementService& management)
-    : reactor_(reactor), management_(management), connections_(reactor) {}
+    : reactor_(reactor), management_(management), answered_(reactor), connections_(reactor) {}
 
 void ControlServer::serve(std::unique_ptr<Listener> listener) {
     listener_ = std::move(listener);
     connections_.spawn(accept_all());
 }
 
-Task<Done> ControlServer::stop() {
+Task<Done> ControlServer::stop(Nanos deadline) {
+    stopping_ = true;
     if (listener_) listener_->close();
-    // Connections that idle end when their client does; what runs is destroyed with the gate.
+    // Connections that ask nothing are destroyed with the gate.
+    while (answering_ > 0) {
+        bool in_time = co_await answered_.wait(deadline);
+        if (!in_time) co_return Error{Code::retry_later, "requests are being carried out"};
+    }
     co_return Done{};
 }
 
@@ -55,7 +60,12 @@ Task<Done> ControlServer::answer_all(std::unique_ptr<Stream> stream) {
     for (;;) {
         Nanos by = reactor_.now() + kSilenceMost;
         std::string request = co_await or_return(co_await read_line(reactor_, stream.get(), by));
-        co_await or_return(co_await answer_one(stream.get(), std::move(request)));
+        if (stopping_) co_return Done{};
+        ++answering_;
+        auto answered = co_await answer_one(stream.get(), std::move(request));
+        --answering_;
+        answered_.notify_all();
+        co_await or_return(std::move(answered));
     }
 }
 

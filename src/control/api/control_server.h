@@ -18,7 +18,9 @@ public:
     ControlServer(Reactor& reactor, ManagementService& management);
 
     void serve(std::unique_ptr<Listener> listener);
-    Task<Done> stop();
+    // Nothing new is taken in; ends when what was asked before has been answered. retry_later: it
+    // is not yet, and may be called again.
+    Task<Done> stop(Nanos deadline);
 
 private:
     static constexpr std::size_t kConnectionsMost = 64;
@@ -31,6 +33,9 @@ private:
     Reactor& reactor_;
     ManagementService& management_;
     std::unique_ptr<Listener> listener_;
+    std::size_t answering_ = 0;
+    bool stopping_ = false;
+    Signal answered_;
     Gate connections_;
 };
 

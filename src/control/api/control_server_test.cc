@@ -107,6 +107,33 @@ TEST_F(ControlServerTest, WhoAsksNothingOrHalfALineIsSentAway) {
     EXPECT_TRUE(ask("status").ok());
 }
 
+// What runs needs what would go away.
+TEST_F(ControlServerTest, StopsWhenWhatWasAskedIsAnswered) {
+    management.takes = 10 * kSecond;
+    Gate gate(reactor);
+    std::optional<Result<Reply>> reply;
+    auto asking = [](ControlServerTest* test, std::optional<Result<Reply>>* into) -> Task<Done> {
+        Json body{{"verb", "check"}};
+        Network* network = &test->network.at("client");
+        *into = co_await request(test->reactor, network, "server:1", std::move(body));
+        co_return Done{};
+    };
+    gate.spawn(asking(this, &reply));
+    std::unique_ptr<Stream> idle = connect();
+    ASSERT_TRUE(reactor.run(wait(1 * kSecond)).ok());
+    EXPECT_EQ(reactor.run(server.stop(reactor.now() + kSecond)).code(), Code::retry_later);
+    EXPECT_EQ(management.checks_done, 0);
+    EXPECT_FALSE(ask("status").ok());
+    EXPECT_TRUE(reactor.run(server.stop(reactor.now() + 60 * kSecond)).ok());
+    EXPECT_EQ(management.checks_done, 1);
+    ASSERT_TRUE(reactor.run(gate.close()).ok());
+    ASSERT_TRUE(reply.has_value() && reply->ok());
+    EXPECT_TRUE(reply->value().ok);
+    Nanos by = reactor.now() + kSecond;
+    ASSERT_TRUE(reactor.run(write_line(reactor, idle.get(), R"({"verb":"status"})", by)).ok());
+    EXPECT_FALSE(reactor.run(read_line(reactor, idle.get(), by)).ok());
+}
+
 TEST_F(ControlServerTest, ALineThatIsTooLongIsRefused) {
     std::unique_ptr<Stream> stream = connect();
     std::array<std::byte, 4> size;
