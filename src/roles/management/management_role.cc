@@ -1,15 +1,16 @@
 #include "roles/management/management_role.h"
 
-#include "platform/runtime/join.h"
-
 #include <algorithm>
-#include <set>
+#include <optional>
 
 namespace weft::management {
 namespace {
 
 constexpr Nanos kProbeInterval = 500 * kMillisecond;
 constexpr int kDriveGraceProbes = 4;
+// Longer than a loaded drive needs, and than most retries of a kernel.
+constexpr Nanos kProbeMost = 20 * kSecond;
+constexpr Nanos kStoreMost = 10 * kSecond;
 constexpr std::size_t kNameBytesMost = 64;
 constexpr Error kNoSuchDrive{Code::not_found, "no such drive; 'weft drive list' has them all"};
 constexpr Error kNoSuchFilesystem{Code::not_found,
@@ -86,11 +87,13 @@ Task<Done> ManagementRole::create(ClusterSpec spec, Progress progress) {
 Task<Done> ManagementRole::open(std::vector<std::string> drive_paths) {
     ClusterMap newest;
     std::map<DriveId, std::string> found;
+    std::optional<Error> held;
     for (const std::string& path : drive_paths) {
         auto attached = co_await drive_admin_.attach(path, newest.cluster);
         if (!attached.ok()) {
-            if (attached.code() == Code::limit_reached) co_return attached.error();
-            continue;  // Gone or not a drive any more: the probes will say so.
+            // Missing, gone or not a drive any more: the probes will say so.
+            if (attached.code() == Code::limit_reached) held = attached.error();
+            continue;
         }
         DriveId id = attached.value().id;
         found[id] = path;
@@ -99,8 +102,10 @@ Task<Done> ManagementRole::open(std::vector<std::string> drive_paths) {
         auto map = decode_cluster_map(stored.value());
         if (map.has_value() && map->epoch > newest.epoch) newest = std::move(*map);
     }
-    if (newest.epoch == Epoch{})
-        co_return Error{Code::corrupt, "no drive has a cluster map that can be read"};
+    if (newest.epoch == Epoch{}) {
+        constexpr Error kNone{Code::corrupt, "no drive has a cluster map that can be read"};
+        co_return held.value_or(kNone);
+    }
     std::size_t missing = 0;
     for (DriveEntry& entry : newest.drives) {
         auto at = found.find(entry.id);
@@ -113,11 +118,15 @@ Task<Done> ManagementRole::open(std::vector<std::string> drive_paths) {
     for (const auto& [id, path] : found) {
         // Replaced while it was away: nothing of it is current.
         if (newest.drive(id) == nullptr || newest.drive(id)->state == DriveState::failed) {
+            left_out_.push_back(path);
             (void)co_await drive_admin_.detach(id);
         }
     }
-    if (missing > newest.parity_width)
-        co_return Error{Code::unavailable, "more drives are missing than parity makes up for"};
+    if (missing > newest.parity_width) {
+        constexpr Error kTooFew{Code::unavailable,
+                                "more drives are missing than parity makes up for"};
+        co_return held.value_or(kTooFew);
+    }
     map_ = std::move(newest);
     ClusterMap next = map_;
     ++next.epoch.value;  // Whoever served before is fenced by it.
@@ -140,47 +149,95 @@ Task<Done> ManagementRole::watch() {
     while (!stopped_) {
         Nanos next = reactor_.now() + kProbeInterval;
         (void)co_await stopping_.wait(next);
-        if (!stopped_) (void)co_await probe_once();
+        if (!stopped_) probe_all();
     }
     co_return Done{};
 }
 
-Task<Done> ManagementRole::probe_once() {
+void ManagementRole::probe_all() {
     std::vector<DriveEntry> entries = map_.drives;
     for (const DriveEntry& entry : entries) {
         if (entry.state == DriveState::failed) continue;
-        auto answer = co_await drive_admin_.probe(entry.id);
-        if (answer.ok()) {
-            failed_probes_.erase(entry.id);
-        } else if (++failed_probes_[entry.id] >= kDriveGraceProbes) {
-            // Again at the next probe, if the map could not be stored.
-            (void)co_await fail_drive(entry.id, true);
+        auto [since, idle] = probing_.try_emplace(entry.id, reactor_.now());
+        if (idle) {
+            duties_.spawn(probe(entry.id));
+        } else if (reactor_.now() - since->second >= kProbeMost) {
+            note_failed_probe(entry.id);
         }
     }
+}
+
+Task<Done> ManagementRole::probe(DriveId drive) {
+    auto answer = co_await drive_admin_.probe(drive);
+    probing_.erase(drive);
+    if (answer.ok()) {
+        failed_probes_.erase(drive);
+    } else {
+        note_failed_probe(drive);
+    }
+    co_return Done{};
+}
+
+void ManagementRole::note_failed_probe(DriveId drive) {
+    if (++failed_probes_[drive] < kDriveGraceProbes) return;
+    // Again at the next probe, if the map could not be stored.
+    if (declaring_.insert(drive).second) duties_.spawn(declare_failed(drive));
+}
+
+Task<Done> ManagementRole::declare_failed(DriveId drive) {
+    (void)co_await fail_drive(drive, true);
+    declaring_.erase(drive);
     co_return Done{};
 }
 
 Task<Done> ManagementRole::adopt(ClusterMap next) {
-    ++next.epoch.value;
+    // Where an earlier one could not be stored some drives have it nevertheless: two maps of one
+    // epoch must not be.
+    last_epoch_ = std::max(last_epoch_, map_.epoch);
+    ++last_epoch_.value;
+    next.epoch = last_epoch_;
     co_await or_return(co_await store(next));
     map_ = std::move(next);
     if (compute_ == nullptr) co_return Done{};
     co_return co_await compute_->set_map(map_);
 }
 
+struct ManagementRole::Storing {
+    explicit Storing(Reactor& reactor) : changed(reactor) {}
+
+    std::size_t pending = 0;
+    std::size_t stored = 0;
+    Signal changed;
+};
+
 Task<Done> ManagementRole::store(ClusterMap map) {
+    if (duties_.closed()) co_return Error{Code::cancelled, "the cluster is stopping"};
     std::string encoded = encode(map);
-    std::vector<Task<Done>> stores;
+    auto storing = std::make_shared<Storing>(reactor_);
+    std::size_t serving = 0;
     for (const DriveEntry& entry : map.drives) {
-        if (entry.state != DriveState::failed)
-            stores.push_back(drives_.store_map(entry.id, encoded));
+        if (entry.state == DriveState::failed) continue;
+        ++serving;
+        ++storing->pending;
+        duties_.spawn(store_on(entry.id, encoded, storing));
     }
-    auto results = co_await join(stores);
+    Nanos deadline = reactor_.now() + kStoreMost;
+    while (storing->pending > 0 && reactor_.now() < deadline) {
+        (void)co_await storing->changed.wait(deadline);
+    }
     // More than m without it could be all that is there at the next start.
-    auto stored = std::count_if(results.begin(), results.end(), [](auto& r) { return r.ok(); });
-    if (static_cast<std::size_t>(stored) + map.parity_width < results.size() || stored == 0) {
+    if (storing->stored + map.parity_width < serving || storing->stored == 0) {
         co_return Error{Code::unavailable, "too few drives answer to store the cluster map"};
     }
+    co_return Done{};
+}
+
+Task<Done> ManagementRole::store_on(DriveId drive, std::string encoded,
+                                    std::shared_ptr<Storing> storing) {
+    auto stored = co_await drives_.store_map(drive, std::move(encoded));
+    if (stored.ok()) ++storing->stored;
+    --storing->pending;
+    storing->changed.notify_all();
     co_return Done{};
 }
 
@@ -228,14 +285,6 @@ Task<Done> ManagementRole::remove_filesystem(std::string name) {
     co_return co_await compute_->remove_filesystem(id);
 }
 
-std::size_t ManagementRole::failed_domains(const ClusterMap& map) const {
-    std::set<FailureDomainId> domains;
-    for (const DriveEntry& entry : map.drives) {
-        if (entry.state == DriveState::failed) domains.insert(entry.domain);
-    }
-    return domains.size();
-}
-
 Task<Done> ManagementRole::fail_drive(DriveId drive, bool force) {
     auto lock = co_await or_return(co_await changing_.lock());
     Task<Done> check = may_fail(drive, force);
@@ -264,12 +313,19 @@ Task<Done> ManagementRole::fail_now(DriveId drive) {
     if (entry == next.drives.end()) co_return kNoSuchDrive;
     if (entry->state == DriveState::failed) co_return Done{};
     entry->state = DriveState::failed;
-    (void)co_await drive_admin_.detach(drive);
-    co_return co_await adopt(std::move(next));
+    auto adopted = co_await adopt(std::move(next));
+    // It may hang: nobody waits for it. Where the map could not be stored it goes on serving.
+    if (map_.drive(drive)->state == DriveState::failed) duties_.spawn(let_go(drive));
+    co_return adopted;
 }
 
-DriveId ManagementRole::unused_drive_id() const {
-    return DriveId{map_.drives_made};
+Task<Done> ManagementRole::let_go(DriveId drive) {
+    return drive_admin_.detach(drive);
+}
+
+DriveId ManagementRole::take_drive_id() {
+    ids_taken_ = std::max(ids_taken_, map_.drives_made);
+    return DriveId{ids_taken_++};
 }
 
 Task<DriveEntry> ManagementRole::format_new(DriveEntry entry, bool overwrite) {
@@ -281,40 +337,57 @@ Task<DriveEntry> ManagementRole::format_new(DriveEntry entry, bool overwrite) {
 
 Task<DriveEntry> ManagementRole::add_drive(std::string path, std::uint64_t size_bytes,
                                            bool overwrite) {
-    auto lock = co_await or_return(co_await changing_.lock());
     DriveEntry entry;
-    entry.id = unused_drive_id();
+    entry.id = take_drive_id();
     entry.domain = FailureDomainId{entry.id.value};
     entry.path = std::move(path);
     entry.size_bytes = size_bytes;
+    // Takes minutes on some devices: other changes do not wait for it.
     entry = co_await or_return(co_await format_new(entry, overwrite));
+    auto taken = co_await take_in(entry);
+    if (taken.ok()) co_return entry;
+    if (map_.drive(entry.id) == nullptr) (void)co_await drive_admin_.detach(entry.id);
+    co_return taken.error();
+}
+
+Task<Done> ManagementRole::take_in(DriveEntry entry) {
+    auto lock = co_await or_return(co_await changing_.lock());
     ClusterMap next = map_;
-    next.drives.push_back(entry);
-    next.drives_made = entry.id.value + 1;
-    co_await or_return(co_await adopt(std::move(next)));
-    co_return entry;
+    next.drives_made = std::max(next.drives_made, entry.id.value + 1);
+    next.drives.push_back(std::move(entry));
+    co_return co_await adopt(std::move(next));
 }
 
 Task<DriveEntry> ManagementRole::replace_drive(DriveId instead_of, std::string path,
                                                std::uint64_t size_bytes, bool overwrite) {
-    auto lock = co_await or_return(co_await changing_.lock());
     Task<Done> check = may_fail(instead_of, false);
     co_await or_return(co_await check);
     DriveEntry entry;
-    entry.id = unused_drive_id();
+    entry.id = take_drive_id();
+    if (map_.drive(instead_of) == nullptr) co_return kNoSuchDrive;
     entry.domain = map_.drive(instead_of)->domain;
     entry.path = std::move(path);
     entry.size_bytes = size_bytes;
     // First, so that a path that will not do costs no drive.
     entry = co_await or_return(co_await format_new(entry, overwrite));
+    auto taken = co_await take_in_place(entry, instead_of);
+    if (taken.ok()) co_return entry;
+    if (map_.drive(entry.id) == nullptr) (void)co_await drive_admin_.detach(entry.id);
+    co_return taken.error();
+}
+
+Task<Done> ManagementRole::take_in_place(DriveEntry entry, DriveId instead_of) {
+    auto lock = co_await or_return(co_await changing_.lock());
+    // Another one may have failed while the new one was made.
+    Task<Done> check = may_fail(instead_of, false);
+    co_await or_return(co_await check);
     Task<Done> failing = fail_now(instead_of);
     co_await or_return(co_await failing);
     ClusterMap next = map_;
     std::erase_if(next.drives, [instead_of](const auto& e) { return e.id == instead_of; });
-    next.drives.push_back(entry);
-    next.drives_made = entry.id.value + 1;
-    co_await or_return(co_await adopt(std::move(next)));
-    co_return entry;
+    next.drives_made = std::max(next.drives_made, entry.id.value + 1);
+    next.drives.push_back(std::move(entry));
+    co_return co_await adopt(std::move(next));
 }
 
 Task<std::vector<DriveReport>> ManagementRole::drives() {

@@ -3,6 +3,7 @@
 #include "platform/simulated/simulated_reactor.h"
 #include "testing/memory_drives.h"
 
+#include <functional>
 #include <map>
 #include <set>
 
@@ -16,7 +17,8 @@ constexpr std::uint32_t kDrives = 10;
 // Drives are those of MemoryDrives; a path "N" stands for drive N.
 class FakeDriveAdmin : public DriveAdmin {
 public:
-    explicit FakeDriveAdmin(testing::MemoryDrives& drives) : drives_(drives) {}
+    FakeDriveAdmin(Reactor& reactor, testing::MemoryDrives& drives)
+        : released_(reactor), drives_(drives) {}
 
     Task<DriveEntry> format(DriveEntry entry, std::uint64_t cluster, std::uint32_t,
                             bool overwrite) override {
@@ -25,6 +27,7 @@ public:
         }
         formatted[entry.path] = {cluster, entry};
         attached.insert(entry.id);
+        if (while_formatting) while_formatting();
         co_return entry;
     }
     Task<DriveEntry> attach(std::string path, std::uint64_t cluster) override {
@@ -33,15 +36,18 @@ public:
         if (cluster != 0 && cluster != found->second.first) co_return Error{Code::invalid, "test"};
         DriveEntry entry = found->second.second;
         if (broken.contains(entry.id)) co_return Error{Code::corrupt, "test"};
+        if (held.contains(entry.id)) co_return Error{Code::limit_reached, "test"};
         attached.insert(entry.id);
         co_return entry;
     }
     Task<Done> detach(DriveId drive) override {
+        while (hanging.contains(drive)) co_await released_.wait();
         attached.erase(drive);
         drives_.set_gone(drive, true);
         co_return Done{};
     }
     Task<Done> probe(DriveId drive) override {
+        while (hanging.contains(drive)) co_await released_.wait();
         if (broken.contains(drive)) co_return Error{Code::unavailable, "test"};
         co_return Done{};
     }
@@ -49,8 +55,16 @@ public:
     std::map<std::string, std::pair<std::uint64_t, DriveEntry>> formatted;
     std::set<DriveId> attached;
     std::set<DriveId> broken;
+    std::set<DriveId> held;     // By another process.
+    std::set<DriveId> hanging;  // Give no answer until release().
+    std::function<void()> while_formatting;
+    void release() {
+        hanging.clear();
+        released_.notify_all();
+    }
 
 private:
+    Signal released_;
     testing::MemoryDrives& drives_;
 };
 
@@ -89,7 +103,8 @@ ClusterSpec spec() {
 }
 
 struct World {
-    World() : drives(reactor, kDrives, 4, 16), admin(drives), role(reactor, admin, drives) {
+    World()
+        : drives(reactor, kDrives, 4, 16), admin(reactor, drives), role(reactor, admin, drives) {
         role.set_compute(compute);
     }
     ~World() { EXPECT_TRUE(reactor.run(role.stop()).ok()); }
@@ -144,6 +159,28 @@ TEST(Management, StartsWithMDrivesMissingAndNotWithMore) {
     EXPECT_EQ(world.reactor.run(none.open({"8"})).code(), Code::corrupt);
 }
 
+TEST(Management, DrivesThatAnotherProcessServesAreMissing) {
+    World world;
+    world.create();
+    world.admin.held = {DriveId{0}, DriveId{3}};
+    ManagementRole enough(world.reactor, world.admin, world.drives);
+    EXPECT_TRUE(world.reactor.run(enough.open(spec().drive_paths)).ok());
+    world.admin.held.insert(DriveId{4});
+    ManagementRole too_few(world.reactor, world.admin, world.drives);
+    EXPECT_EQ(world.reactor.run(too_few.open(spec().drive_paths)).code(), Code::limit_reached);
+}
+
+TEST(Management, TellsOfPathsThatAreNotTheClustersAnyMore) {
+    World world;
+    world.create();
+    ASSERT_TRUE(world.reactor.run(world.role.replace_drive(DriveId{4}, "6", 0, false)).ok());
+    std::vector<std::string> paths = spec().drive_paths;
+    paths.emplace_back("6");
+    ManagementRole again(world.reactor, world.admin, world.drives);
+    ASSERT_TRUE(world.reactor.run(again.open(paths)).ok());
+    EXPECT_EQ(again.left_out(), std::vector<std::string>{"4"});
+}
+
 TEST(Management, NeverGivesAFilesystemsIdTwice) {
     World world;
     world.create();
@@ -175,6 +212,28 @@ TEST(Management, DeclaresADriveFailedThatIsNotItselfAnyMore) {
     EXPECT_FALSE(world.admin.attached.contains(DriveId{2}));
 }
 
+TEST(Management, ADriveThatHangsIsDeclaredFailedAndKeepsNobody) {
+    World world;
+    world.create();
+    world.role.start();
+    world.admin.hanging = {DriveId{1}};
+    world.admin.broken.insert(DriveId{2});
+    auto failed = [&](std::uint32_t id) {
+        return world.role.map().drive(DriveId{id})->state == DriveState::failed;
+    };
+    while (!failed(2)) {
+        ASSERT_TRUE(world.reactor.step());
+        ASSERT_LT(world.reactor.now(), 10 * kSecond);
+    }
+    EXPECT_FALSE(failed(1));
+    while (!failed(1)) {
+        ASSERT_TRUE(world.reactor.step());
+        ASSERT_LT(world.reactor.now(), 60 * kSecond);
+    }
+    EXPECT_TRUE(world.reactor.run(world.role.create_filesystem("a", kGiB)).ok());
+    world.admin.release();
+}
+
 TEST(Management, RefusesToFailADriveWhereDataWouldBeLost) {
     World world;
     world.create();
@@ -198,6 +257,32 @@ TEST(Management, KeepsTheOldDriveIfTheNewOneWillNotDo) {
     replaced = world.reactor.run(world.role.replace_drive(DriveId{4}, "6", 0, false));
     EXPECT_EQ(replaced.code(), Code::not_permitted);
     EXPECT_FALSE(world.admin.formatted.contains("6"));
+}
+
+// Making a drive takes long: meanwhile another one may fail.
+TEST(Management, LooksAgainBeforeItReplacesADrive) {
+    World world;
+    world.create();
+    world.admin.while_formatting = [&] {
+        world.compute.missing_most = 2;
+    };
+    auto replaced = world.reactor.run(world.role.replace_drive(DriveId{4}, "6", 0, false));
+    EXPECT_EQ(replaced.code(), Code::not_permitted);
+    EXPECT_EQ(world.role.map().drive(DriveId{4})->state, DriveState::active);
+    EXPECT_TRUE(world.admin.attached.contains(DriveId{4}));
+    EXPECT_FALSE(world.admin.attached.contains(DriveId{6}));
+}
+
+TEST(Management, DoesNotServeADriveThatTheMapCannotBeToldOf) {
+    World world;
+    world.create();
+    for (std::uint32_t id : {0U, 1U, 3U, 4U}) world.drives.set_gone(DriveId{id}, true);
+    EXPECT_EQ(world.reactor.run(world.role.add_drive("6", 0, false)).code(), Code::unavailable);
+    EXPECT_FALSE(world.admin.attached.contains(DriveId{6}));
+    for (std::uint32_t id : {0U, 1U, 3U, 4U}) world.drives.set_gone(DriveId{id}, false);
+    auto added = world.reactor.run(world.role.add_drive("7", 0, false));
+    ASSERT_TRUE(added.ok());
+    EXPECT_EQ(added.value().id, DriveId{7});
 }
 
 TEST(Management, FailsADriveThatIsGoneEvenIfTheMapCannotBeStoredAtFirst) {
