@@ -7,8 +7,8 @@ import pathlib
 import shlex
 import subprocess
 
-from cluster import (GIB, KIB, MIB, ROOT, Failure, Skip, deadline, expect, expect_same_tree,
-                     make_tree, poll, run, space_of)
+from cluster import (GIB, KIB, MIB, ROOT, Failure, Skip, deadline, digest_of_file, expect,
+                     expect_same_tree, make_tree, poll, run, space_of)
 
 # Between what was written and what df shows: metadata, and what is rounded up to blocks.
 SPACE_TOLERANCE = 4 * MIB
@@ -259,6 +259,109 @@ def test_what_cannot_be_mounted_or_added(world):
         cluster.command("fs", "create", b"\xff".decode(errors="surrogateescape"), "--size", "1G",
                         code=1)
         expect(cluster.answers(), "nothing answers at the mount")
+
+
+def test_a_drive_that_holds_something_is_refused(world):
+    """And what was refused is forgotten: the next start does not look for it."""
+    with world.cluster() as cluster:
+        cluster.start()
+        file = cluster.folder / "precious"
+        file.write_bytes(os.urandom(64 * MIB))
+        before = digest_of_file(file)
+        refused = cluster.command("drive", "add", file, code=1).err
+        expect("--overwrite" in refused, f"it does not say what to do: {refused}")
+        expect(digest_of_file(file) == before, "a file was formatted that was not to be")
+        link = cluster.folder / "link"
+        link.symlink_to(cluster.drive_paths()[0])
+        cluster.command("drive", "add", link, code=1)
+        listed = json.loads((cluster.home / "process.json").read_text())["drives"]
+        expect(len(listed) == cluster.drives, f"process.json lists {listed}")
+        cluster.restart()
+        cluster.expect_clean("after drives that were refused")
+
+
+def test_a_process_file_that_cannot_be_read(world):
+    """It is not taken for a cluster that is not there: its drives stay."""
+    with world.cluster() as cluster:
+        cluster.start()
+        tree = make_tree(cluster.mount / "tree", world.seed, 20)
+        cluster.stop()
+        file = cluster.home / "process.json"
+        text = file.read_text()
+        for wrong in ("loop", "gone"):
+            file.unlink()
+            if wrong == "loop":
+                file.symlink_to("process.json")
+            cluster.command(*cluster.start_command()[3:], code=1)
+            expect(len(list((cluster.home / "drives").iterdir())) == cluster.drives,
+                   f"drives were removed: process.json is {wrong}")
+        file.write_text(text)
+        cluster.start()
+        expect_same_tree(tree, cluster.mount / "tree", "after process.json came back")
+        cluster.stop()
+        # A first start that was cut off is done again.
+        cluster.remove()
+        cluster.home.mkdir()
+        (cluster.home / "drives").mkdir()
+        half_made = cluster.home / "drives" / "0.drive"
+        half_made.write_bytes(b"Weft")
+        file.write_text(json.dumps({"creating": True, "drives": [str(half_made)]}))
+        cluster.start()
+
+
+def test_stale_files(world):
+    """What dead processes have left names others by now: nothing happens to those."""
+    with world.cluster() as cluster, subprocess.Popen(["sleep", "1000"]) as other:
+        try:
+            starts = [subprocess.Popen(cluster.start_command(), stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL) for _ in range(2)]
+            expect([start.wait(120) for start in starts] == [0, 0], "two starts at once fail")
+            cluster.stop()
+            (cluster.home / "weft.pid").write_text(f"{other.pid}\n")
+            cluster.start()
+            apart = cluster.folder / "apart"
+            cluster.mount_apart(apart)
+            state = next((cluster.home / "mounts").glob("*.json"))
+            left = json.loads(state.read_text())
+            cluster.command("umount", apart)
+            run("mount", "-t", "tmpfs", "none", apart)
+            state.write_text(json.dumps({**left, "pid": other.pid}))
+            cluster.command("umount", apart)
+            expect(os.path.ismount(apart), "a mount of somebody else was unmounted")
+            expect(not state.exists(), "a stale state file stays")
+            state.write_text(json.dumps({**left, "pid": other.pid}))
+            (cluster.home / "mine").write_text("not Weft's")
+            cluster.remove()
+            expect(os.path.ismount(apart), "a removal unmounted what is somebody else's")
+            run("umount", apart)
+            expect(other.poll() is None, "a process was killed that is not Weft's")
+            expect(os.listdir(cluster.home) == ["mine"], "a removal takes or leaves the wrong files")
+        finally:
+            other.kill()
+
+
+def test_a_start_that_fails_late(world):
+    """Nothing is left mounted, and no assertion speaks."""
+    with world.cluster() as cluster:
+        failed = cluster.command(*cluster.start_command()[3:], "--listen", "192.0.2.1:7791", code=1)
+        expect(failed.err, "a start that fails says nothing")
+        expect(times_mounted(cluster.mount) == 0, "a start that failed leaves a mount")
+        log = (cluster.home / "weft.log").read_text()
+        expect("check failed" not in log, f"it aborts:\n{log}")
+        cluster.start()
+        # By other means than Weft's: forgotten as well, so that it can be mounted again.
+        inner = cluster.folder / "inner"
+        cluster.command("mount", "--in-process", "demo", inner)
+        run("umount", inner)
+        cluster.command("umount", inner)
+        for _ in range(2):
+            cluster.command("mount", "--in-process", "demo", inner)
+            run("umount", inner)
+        mounts = json.loads((cluster.home / "process.json").read_text())["mounts"]
+        expect([m["path"] for m in mounts].count(str(inner)) == 1, f"process.json has {mounts}")
+        deep = cluster.folder / ("x" * 100)
+        said = run(str(cluster.program), "--cluster", deep, "demo", "start", code=2).stdout
+        expect("too long" in said, f"a path that is too long: {said}")
 
 
 @deadline(600, 600)

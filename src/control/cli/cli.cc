@@ -2,6 +2,7 @@
 
 #include "control/cli/session_internal.h"
 #include "control/cli/units.h"
+#include "platform/process/host_address.h"
 #include "platform/process/process.h"
 
 #include <algorithm>
@@ -147,6 +148,21 @@ private:
             },
             about);
     }
+    // A host's name becomes its number here, where one may wait for name servers.
+    CLI::Option* add_address(CLI::App* to, const std::string& name, std::string* address,
+                             const std::string& about) {
+        return to->add_option_function<std::string>(
+            name,
+            [address, name](const std::string& text) {
+                auto numeric = process::numeric_address(text);
+                if (!numeric.ok()) {
+                    throw CLI::ValidationError(
+                        name, "'" + text + "': " + std::string(numeric.error().what));
+                }
+                *address = numeric.value();
+            },
+            about);
+    }
     // Asks, and says `done` if all went well (or prints the JSON).
     int change(const std::string& verb, Json arguments, const std::string& done) {
         Json value;
@@ -228,7 +244,8 @@ private:
     void add_new_drive_options(CLI::App* to) {
         to->add_option("path", path_, "A block device, or a file to be made")->required();
         add_size(to, "--size", &bytes_, "Of the file; as the other drives if not said");
-        to->add_flag("--overwrite", yes_, "Even if it holds something already: a drive, a filesystem, data");
+        to->add_flag("--overwrite", yes_,
+                     "Even if it holds something already: a drive, a filesystem, data");
     }
 
     Json new_drive() const {
@@ -241,7 +258,8 @@ private:
         auto* name = mount->add_option("filesystem", name_, "Its name; without, all are listed");
         auto* path = mount->add_option("path", path_, "An empty folder; made if it is not there");
         name->needs(path);
-        mount->add_option("--at", at_, "HOST:PORT of a cluster started with --listen")->needs(name);
+        add_address(mount, "--at", &at_, "HOST:PORT of a cluster started with --listen")
+            ->needs(name);
         mount->add_flag("--in-process", flag_,
                         "Let the cluster's own process serve it, and mount it at each start");
         add_machine_options(mount, &serve_.machine);
@@ -302,9 +320,9 @@ private:
             "Data and parity width, K+M (usual: 4+2)");
         to->add_option("--mount", serve_.mount_path, "Where to mount the first filesystem")
             ->default_val(mount);
-        to->add_option("--listen", serve_.listen,
-                       "HOST:PORT for mounts on other machines; without any protection, so for\n"
-                       "trusted networks only: whoever reaches it may do everything");
+        add_address(to, "--listen", &serve_.listen,
+                    "HOST:PORT for mounts on other machines; without any protection, so for\n"
+                    "trusted networks only: whoever reaches it may do everything");
         add_machine_options(to, &serve_.machine);
     }
 

@@ -17,7 +17,7 @@ struct MachineOptions {
     std::vector<std::string> words() const;
 };
 
-// What a process file (FOLDER/process.json) and the serve command say of an embedded cluster.
+// How an embedded cluster is to be made and served, as the serve command has it.
 struct ServeSettings {
     std::string folder;  // Holds process.json, control.sock, weft.log and drive files.
     std::string name = "demo";

@@ -1,5 +1,6 @@
 #include "control/cli/cli.h"
 
+#include "control/cli/session_internal.h"
 #include "control/cli/table.h"
 #include "control/cli/units.h"
 
@@ -51,10 +52,12 @@ struct FakeCluster {
     bool reachable = true;
     Json asked;
     int serve_calls = 0;
+    ServeSettings served;
 
     Host host() {
         Host made;
-        made.serve = [this](ServeSettings) {
+        made.serve = [this](ServeSettings settings) {
+            served = std::move(settings);
             return ++serve_calls, 0;
         };
         made.request = [this](std::string, Json body) -> Result<Reply> {
@@ -116,6 +119,22 @@ TEST(Cli, HelpAndCompletionNeedNoCluster) {
         EXPECT_EQ(cluster.run({"completion", shell}), kExitOk);
     }
     EXPECT_EQ(cluster.run({"completion", "tcsh"}), kExitUsage);
+}
+
+TEST(Cli, TakesHostsByNameAndRefusesWhatIsNoAddress) {
+    FakeCluster cluster;
+    EXPECT_EQ(cluster.run({"serve", "--folder", "/tmp/x", "--listen", "localhost:7000"}), kExitOk);
+    EXPECT_EQ(cluster.served.listen, "127.0.0.1:7000");
+    EXPECT_EQ(cluster.run({"serve", "--folder", "/tmp/x", "--listen", "7000"}), kExitUsage);
+    EXPECT_EQ(cluster.run({"mount", "demo", "/tmp/x", "--at", "localhost"}), kExitUsage);
+}
+
+TEST(Cli, SaysASentenceWhereTheClusterSaysATag) {
+    EXPECT_EQ(sentence_of("it is mounted; unmount it first", "not_permitted"),
+              "it is mounted; unmount it first");
+    EXPECT_EQ(sentence_of("drive.format", "io_failed"),
+              "the system or a device refused it: see weft.log");
+    EXPECT_EQ(sentence_of("drive.format", "no such code"), "it failed in drive.format");
 }
 
 TEST(Cli, RefusesSchemesOutsideTheirRange) {

@@ -1,9 +1,11 @@
 #include "control/cli/session_internal.h"
 #include "control/cli/units.h"
 #include "platform/process/process.h"
+#include "platform/process/process_lock.h"
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
 #include <vector>
 
 namespace weft::control {
@@ -11,6 +13,10 @@ namespace {
 
 constexpr Nanos kStartMost = 300 * kSecond;  // Writing drive files takes long on slow disks.
 constexpr Nanos kStopMost = 60 * kSecond;
+// From when its locks are gone.
+constexpr Nanos kEndMost = 10 * kSecond;
+// What fits into a sockaddr_un, with its end.
+constexpr std::size_t kSocketPathMost = 107;
 constexpr Nanos kPoll = 50 * kMillisecond;
 constexpr std::uint64_t kDriveBytesLeast = 64 * kMiB;
 constexpr std::uint64_t kDriveBytesUsual = 4 * kGiB;
@@ -21,15 +27,20 @@ std::uint64_t fitting_drive_bytes(const ServeSettings& settings) {
     return std::min(kDriveBytesUsual, round_down(room, kMiB));
 }
 
-std::string pid_path(const Session& session) {
-    return session.folder + "/weft.pid";
+// The cluster's process, as the lock that it holds tells: 0 if it has no number here, as in another
+// container. Empty if there is none.
+std::optional<int> running_process(const Session& session) {
+    return process::lock_holder(session.folder + "/lock");
 }
 
-int running_pid(const Session& session) {
-    auto text = process::read_file(pid_path(session));
-    if (!text.ok()) return 0;
-    int pid = std::atoi(text.value().c_str());
-    return pid > 0 && process::is_running(pid) ? pid : 0;
+// No cluster is there, or one whose first start did not come to its end.
+bool is_fresh(const Session& session) {
+    std::string path = session.folder + "/process.json";
+    if (!process::exists(path)) return true;
+    auto text = process::read_file(path);
+    if (!text.ok()) return false;
+    auto json = parse_json(text.value());
+    return json.has_value() && json->is_object() && flag_at(*json, "creating");
 }
 
 std::vector<std::string> serve_command(const ServeSettings& settings) {
@@ -78,7 +89,10 @@ int wait_until_served(const Session& session, int pid) {
             shown = progress.value();
             print_progress(shown);
         }
-        if (!process::is_running(pid)) {
+        bool ended = pid > 0 && !process::is_running(pid);
+        // Of two that start at once one goes on.
+        if (ended) pid = running_process(session).value_or(-1);
+        if (pid < 0) {
             print_progress("");
             std::cerr << "weft: the cluster's process ended; its last words are in "
                       << session.folder << "/weft.log\n";
@@ -146,14 +160,22 @@ int print_started(const Session& session) {
 }  // namespace
 
 int demo_start(const Session& session, DemoSettings settings) {
-    if (running_pid(session) != 0) return print_started(session);
+    if (auto running = running_process(session)) {
+        if (int code = wait_until_served(session, *running); code != kExitOk) return code;
+        return print_started(session);
+    }
     ServeSettings& serve = settings.serve;
     serve.folder = session.folder;
-    if (!process::make_folders(serve.folder).ok()) {
+    if (session.socket_path().size() > kSocketPathMost) {
+        std::cerr << "weft: the path " << serve.folder
+                  << " is too long for the sockets in it; choose a shorter one with --cluster\n";
+        return kExitUsage;
+    }
+    if (!process::make_private_folder(serve.folder).ok()) {
         std::cerr << "weft: cannot make the folder " << serve.folder << "\n";
         return kExitFailed;
     }
-    bool fresh = !process::exists(serve.folder + "/process.json");
+    bool fresh = is_fresh(session);
     if (fresh && serve.drive_bytes == 0) serve.drive_bytes = fitting_drive_bytes(serve);
     if (fresh && serve.drive_bytes < kDriveBytesLeast) {
         std::cerr << "weft: " << serve.drive_count << " drives of at least "
@@ -171,21 +193,73 @@ int demo_start(const Session& session, DemoSettings settings) {
 }
 
 int demo_stop(const Session& session) {
-    int pid = running_pid(session);
-    if (pid == 0) {
+    auto running = running_process(session);
+    if (!running.has_value()) {
         drop_dead_mounts(session);
         std::cout << "nothing is running at " << session.folder << "\n";
         return kExitOk;
     }
     Json value;
     if (int code = session.ask("stop", Json::object(), value); code != kExitOk) return code;
-    if (!process::wait_for_end(pid, kStopMost)) {
-        std::cerr << "weft: process " << pid << " has not ended yet\n";
+    for (Nanos waited = 0; waited < kStopMost && running_process(session) == running;
+         waited += kPoll) {
+        process::pause(kPoll);
+    }
+    bool ended = running_process(session) != running &&
+                 (*running == 0 || process::wait_for_end(*running, kEndMost));
+    if (!ended) {
+        std::cerr << "weft: the cluster's process";
+        if (*running != 0) std::cerr << ", " << *running << ",";
+        std::cerr << " has not ended yet\n";
         return kExitFailed;
     }
     std::cout << "stopped; all data stays in " << session.folder << "\n";
     return kExitOk;
 }
+
+namespace {
+
+// What is Weft's in a folder goes; a file of anybody else stays, and the folder with it.
+bool remove_known(const std::string& folder, const std::vector<std::string>& endings) {
+    bool removed = true;
+    for (const std::string& name : process::names_in(folder)) {
+        bool known = std::any_of(endings.begin(), endings.end(),
+                                 [&name](const auto& end) { return name.ends_with(end); });
+        if (known) removed = process::remove_one(folder + "/" + name) && removed;
+    }
+    if (process::names_in(folder).empty()) removed = process::remove_one(folder) && removed;
+    return removed;
+}
+
+bool remove_files(const std::string& folder) {
+    // The large files first: as long as process.json is there, a removal that was cut off can be
+    // done again.
+    if (!remove_known(folder + "/drives", {".drive"})) return false;
+    if (!remove_known(folder + "/mounts", {".json", ".json.new", ".log"})) return false;
+    for (const char* name :
+         {"progress", "progress.new", "weft.log", "weft.pid", "weft.pid.new", "data.sock",
+          "control.sock", "process.json.new", "process.json", "lock"}) {
+        if (!process::remove_one(folder + "/" + name)) return false;
+    }
+    return !process::names_in(folder).empty() || process::remove_one(folder);
+}
+
+// Drives that were added at other places: whoever added them knows what else is there.
+std::vector<std::string> drives_elsewhere(const Session& session) {
+    std::vector<std::string> paths;
+    auto text = process::read_file(session.folder + "/process.json");
+    auto json = text.ok() ? parse_json(text.value()) : std::nullopt;
+    if (!json.has_value() || !json->is_object() || !json->contains("drives")) return paths;
+    for (const Json& path : (*json)["drives"]) {
+        if (!path.is_string()) continue;
+        std::string drive = path.get<std::string>();
+        bool ours = drive.starts_with(session.folder + "/drives/") && drive.ends_with(".drive");
+        if (!ours && process::exists(drive)) paths.push_back(std::move(drive));
+    }
+    return paths;
+}
+
+}  // namespace
 
 int demo_remove(const Session& session, bool yes) {
     if (!process::exists(session.folder + "/process.json")) {
@@ -195,19 +269,28 @@ int demo_remove(const Session& session, bool yes) {
     if (!confirmed("This deletes the cluster at " + session.folder + " and all its data.", yes)) {
         return kExitFailed;
     }
-    if (running_pid(session) != 0) {
+    if (running_process(session).has_value()) {
         if (int code = demo_stop(session); code != kExitOk) return code;
     }
+    // Nobody starts it meanwhile.
+    auto lock = process::ProcessLock::take(session.folder + "/lock");
+    if (!lock.ok()) {
+        std::cerr << "weft: cannot remove " << session.folder << ": " << lock.error().what << "\n";
+        return kExitFailed;
+    }
     drop_mounts(session);
-    // The large files first: as long as process.json is there, a removal that was cut off can be
-    // done again.
-    bool removed = process::remove_tree(session.folder + "/drives").ok() &&
-                   process::remove_tree(session.folder).ok();
-    if (!removed) {
+    std::vector<std::string> elsewhere = drives_elsewhere(session);
+    if (!remove_files(session.folder)) {
         std::cerr << "weft: cannot remove all of " << session.folder << "\n";
         return kExitFailed;
     }
     std::cout << "removed " << session.folder << "\n";
+    for (const std::string& name : process::names_in(session.folder)) {
+        std::cout << "not Weft's, so it stays: " << session.folder << "/" << name << "\n";
+    }
+    for (const std::string& path : elsewhere) {
+        std::cout << "added from elsewhere, so it stays: " << path << "\n";
+    }
     return kExitOk;
 }
 

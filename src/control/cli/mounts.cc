@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <utility>
@@ -18,6 +19,7 @@ constexpr Nanos kMountMost = 60 * kSecond;
 // A mount that is unmounted sends what it has; if no cluster answers it gives up before this.
 constexpr Nanos kUnmountMost = 150 * kSecond;
 constexpr Nanos kPoll = 20 * kMillisecond;
+constexpr const char* kType = "fuse.weft";
 
 // What the processes of mounts tell of themselves (processes/client/mount_file.h).
 struct Told {
@@ -27,9 +29,11 @@ struct Told {
     std::string address;
     std::string error;
     std::string code;
+    std::string birth;
     int pid = 0;
     bool mounted = false;
-    bool running() const { return pid > 0 && process::is_running(pid); }
+    // What a process has left may name one that has nothing to do with us.
+    bool running() const { return !birth.empty() && process::birth_of(pid) == birth; }
 };
 
 std::string folder_of_far_mounts() {
@@ -49,6 +53,7 @@ std::optional<Told> read_told(const std::string& file) {
     told.address = text_at(*json, "address");
     told.error = text_at(*json, "error");
     told.code = text_at(*json, "code");
+    told.birth = text_at(*json, "birth");
     told.pid = static_cast<int>(number_at(*json, "pid"));
     told.mounted = flag_at(*json, "mounted");
     return told;
@@ -90,13 +95,13 @@ bool run_unmount(const std::string& path, bool lazy) {
 }
 
 int explain(const Told& told) {
-    bool unreachable =
-        told.code == name_of(Code::unavailable) || told.code == name_of(Code::retry_later);
-    std::string what = told.error;
+    // What the cluster says over rpc is a code alone.
+    bool from_afar = told.error.find(' ') == std::string::npos;
+    bool unreachable = from_afar && (told.code == name_of(Code::unavailable) ||
+                                     told.code == name_of(Code::retry_later));
+    std::string what = sentence_of(told.error, told.code);
     if (unreachable) what = "no cluster answers at " + told.address;
-    if (what == "rpc.reply" && told.code == name_of(Code::not_found)) {
-        what = "no such filesystem";
-    }
+    if (from_afar && told.code == name_of(Code::not_found)) what = "no such filesystem";
     std::cerr << "weft: cannot mount " << told.filesystem << " at " << told.path << ": " << what
               << " (" << told.code << ")\n";
     return unreachable ? kExitUnreachable : kExitFailed;
@@ -156,16 +161,61 @@ std::vector<std::string> own_mounts(const Session& session) {
     return paths;
 }
 
+// The path as the kernel lists it. What is mounted at its end is not looked at: nobody may answer.
+std::string listed_path(const std::string& path) {
+    auto way = process::mount_on_way(path, kType);
+    if (way.has_value() && way->at_end) return way->path;
+    std::filesystem::path whole(path);
+    std::error_code error;
+    auto parent = std::filesystem::canonical(whole.parent_path(), error);
+    return error ? path : (parent / whole.filename()).string();
+}
+
+// The type of what lies on top at a path; empty if nothing is mounted there.
+std::string type_mounted_at(const std::string& path) {
+    std::string listed = listed_path(path);
+    std::string type;
+    for (process::MountPoint& point : process::mount_points()) {
+        if (point.path == listed) type = std::move(point.type);
+    }
+    return type;
+}
+
 // What is mounted there by a process that has died goes. False if nothing of ours was.
 bool drop_dead(const std::string& path) {
     bool dropped = false;
-    while (process::is_dead_mount(path)) {
-        auto mounted = process::mounted_paths("fuse.weft");
-        bool ours = std::find(mounted.begin(), mounted.end(), path) != mounted.end();
-        if (!ours || !run_unmount(path, true)) return dropped;
+    while (type_mounted_at(path) == kType && process::is_dead_mount(path)) {
+        if (!run_unmount(path, true)) return dropped;
         dropped = true;
     }
     return dropped;
+}
+
+int unmounted(const Session& session, const std::string& path) {
+    if (!session.print_json(Json(true))) std::cout << "unmounted " << path << "\n";
+    return kExitOk;
+}
+
+// A mount that a process of its own serves.
+int unmount_served(const Session& session, const Told& told) {
+    std::string type = type_mounted_at(told.path);
+    if (!type.empty() && type != kType) {
+        std::cerr << "weft: a filesystem of type " << type << " is mounted over " << told.path
+                  << "; unmount that first\n";
+        return kExitFailed;
+    }
+    // If nothing is, umount(8) was quicker, and the process sends what it has.
+    if (!type.empty() && !run_unmount(told.path, false)) {
+        std::cerr << "weft: cannot unmount " << told.path << ": files in it are in use\n";
+        return kExitFailed;
+    }
+    if (!process::wait_for_end(told.pid, kUnmountMost)) {
+        std::cerr << "weft: unmounted, but process " << told.pid
+                  << " still sends what was written\n";
+        return kExitFailed;
+    }
+    (void)process::remove_one(told.file);
+    return unmounted(session, told.path);
 }
 
 }  // namespace
@@ -213,24 +263,20 @@ int mount_apart(const Session& session, const std::string& at, MountSettings set
 }
 
 int unmount(const Session& session, const std::string& path) {
-    for (const Told& told : all_told(session)) {
-        if (told.path != path) continue;
-        bool running = told.running();
-        if (!run_unmount(path, !running) && running) {
-            std::cerr << "weft: cannot unmount " << path << ": files in it are in use\n";
-            return kExitFailed;
-        }
-        if (running && !process::wait_for_end(told.pid, kUnmountMost)) {
-            std::cerr << "weft: unmounted, but process " << told.pid
-                      << " still sends what was written\n";
-            return kExitFailed;
-        }
-        (void)process::remove_tree(told.file);
-        if (!session.print_json(Json(true))) std::cout << "unmounted " << path << "\n";
-        return kExitOk;
+    bool left_behind = false;
+    std::vector<Told> all = all_told(session);
+    for (const Told& told : all) {
+        if (told.path == path && told.running()) return unmount_served(session, told);
     }
-    if (drop_dead(path)) {
-        if (!session.print_json(Json(true))) std::cout << "unmounted " << path << "\n";
+    for (const Told& told : all) {
+        if (told.path != path) continue;
+        left_behind = true;
+        (void)process::remove_one(told.file);
+    }
+    if (drop_dead(path)) return unmounted(session, path);
+    if (left_behind && type_mounted_at(path) != kType) {
+        if (session.print_json(Json(true))) return kExitOk;
+        std::cout << "nothing of Weft is mounted at " << path << " any more\n";
         return kExitOk;
     }
     Json value;
@@ -238,8 +284,7 @@ int unmount(const Session& session, const std::string& path) {
     if (int code = session.ask("unmount", std::move(arguments), value); code != kExitOk) {
         return code;
     }
-    if (!session.print_json(value)) std::cout << "unmounted " << path << "\n";
-    return kExitOk;
+    return unmounted(session, path);
 }
 
 int show_mounts(const Session& session) {
@@ -288,8 +333,11 @@ void drop_mounts(const Session& session) {
     for (const std::string& name : process::names_in(folder)) {
         auto told = read_told(folder + "/" + name);
         if (!told.has_value()) continue;
-        (void)run_unmount(told->path, true);
-        if (!told->running()) continue;
+        if (!told->running()) {
+            (void)drop_dead(told->path);
+            continue;
+        }
+        if (type_mounted_at(told->path) == kType) (void)run_unmount(told->path, true);
         (void)process::send_kill(told->pid);
         (void)process::wait_for_end(told->pid, 10 * kSecond);
     }

@@ -28,6 +28,10 @@ private:
     const Host& host_;
 };
 
+// What to tell a person of an error: its message, if that is a sentence; if it only names the step
+// that failed, what its code (result.h) means to whoever asked.
+std::string sentence_of(const std::string& message, const std::string& code);
+
 // Asks on the terminal; --yes answers it, and without a terminal the answer is no.
 bool confirmed(const std::string& question, bool yes);
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 #include <map>
+#include <utility>
 
 namespace weft::control {
 namespace {
@@ -146,7 +147,8 @@ int Session::ask(const std::string& verb, Json arguments, Json& value) const {
         return kExitUnreachable;
     }
     if (!reply.value().ok) {
-        std::cerr << "weft: " << reply.value().message << " (" << reply.value().code << ")\n";
+        const Reply& said = reply.value();
+        std::cerr << "weft: " << sentence_of(said.message, said.code) << " (" << said.code << ")\n";
         return kExitFailed;
     }
     value = std::move(reply.value().value);
@@ -162,6 +164,31 @@ Result<Reply> Session::ask_quietly(const std::string& verb, Json arguments) cons
 bool Session::print_json(const Json& value) const {
     if (json) std::cout << json_text(value, 2) << "\n";
     return json;
+}
+
+std::string sentence_of(const std::string& message, const std::string& code) {
+    if (message.find(' ') != std::string::npos) return message;
+    constexpr std::pair<Code, const char*> kSentences[] = {
+        {Code::retry_later, "it took too long: try again"},
+        {Code::cancelled, "the cluster is stopping"},
+        {Code::corrupt, "what was read is damaged: 'weft doctor' may say more"},
+        {Code::unavailable, "a drive or process that it needs does not answer"},
+        {Code::out_of_space, "there is no room for it"},
+        {Code::invalid, "it can never be done as it was asked"},
+        {Code::not_supported, "this is not something that Weft can use"},
+        {Code::not_found, "there is nothing at this path or of this name"},
+        {Code::already_exists, "there is one already"},
+        {Code::not_a_directory, "a part of the path is not a folder"},
+        {Code::permission_denied, "the system does not permit it to this user"},
+        {Code::not_permitted, "the system does not permit it to this user"},
+        {Code::would_block, "it is in use"},
+        {Code::limit_reached, "too much is open or running already"},
+        {Code::io_failed, "the system or a device refused it: see weft.log"},
+    };
+    for (const auto& [each, sentence] : kSentences) {
+        if (name_of(each) == code) return sentence;
+    }
+    return "it failed in " + message;
 }
 
 bool confirmed(const std::string& question, bool yes) {

@@ -17,8 +17,7 @@ public:
 
     // Makes the file or device at entry.path an empty drive of this cluster (a file is created
     // with entry.size_bytes) and serves it. Returns the entry with its true size.
-    // already_exists: `overwrite` is false, and it holds a drive already (of any cluster) or is
-    // not blank.
+    // already_exists: it holds a drive already (of any cluster) and `overwrite` is false.
     virtual Task<DriveEntry> format(DriveEntry entry, std::uint64_t cluster,
                                     std::uint32_t slot_bytes, bool overwrite) = 0;
     // Serves the drive that lies at `path` and says which it is.

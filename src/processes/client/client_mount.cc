@@ -68,6 +68,7 @@ private:
     void tell(bool mounted, Error error) {
         MountFile file;
         file.pid = process::own_id();
+        file.birth = process::birth_of(file.pid);
         file.filesystem = settings_.filesystem;
         file.path = settings_.path;
         file.address = settings_.address;

@@ -6,11 +6,9 @@
 namespace weft::client {
 
 Result<Done> write_mount_file(const std::string& at, const MountFile& file) {
-    control::Json json{{"pid", file.pid},
-                       {"filesystem", file.filesystem},
-                       {"path", file.path},
-                       {"address", file.address},
-                       {"mounted", file.mounted}};
+    control::Json json{
+        {"pid", file.pid},   {"birth", file.birth},     {"filesystem", file.filesystem},
+        {"path", file.path}, {"address", file.address}, {"mounted", file.mounted}};
     if (!file.error.empty()) {
         json["error"] = file.error;
         json["code"] = name_of(file.code);

@@ -9,6 +9,7 @@ namespace weft::client {
 // What a mount's process tells of itself in a small JSON file, for `weft mount` and `weft umount`.
 struct MountFile {
     int pid = 0;
+    std::string birth;  // Of that process (process::birth_of): its number may be another's by now.
     std::string filesystem;
     std::string path;
     std::string address;

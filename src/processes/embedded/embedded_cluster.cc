@@ -2,6 +2,7 @@
 
 #include "platform/process/mount_points.h"
 #include "platform/process/process.h"
+#include "platform/process/process_lock.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +10,10 @@
 
 namespace weft::embedded {
 namespace {
+
+// For a request that is under way when the process is to end, twice: less than what 'weft demo
+// stop' waits.
+constexpr Nanos kAnswersMost = 10 * kSecond;
 
 // Slots from 1 MiB on small drives to 16 MiB on large ones: some hundreds a drive at least, so
 // that a few open segments a shard are a small part of it.
@@ -23,6 +28,13 @@ std::uint32_t fitting_shard_count(std::uint64_t drive_bytes, std::uint32_t slot_
     std::uint32_t shards = 16;
     while (shards > 1 && drive_bytes / slot_bytes < 24ULL * shards) shards /= 2;
     return shards;
+}
+
+// Whether something is there by this name, be it a link that leads nowhere.
+bool has_name(const std::string& path) {
+    std::size_t slash = path.rfind('/');
+    std::vector<std::string> names = process::names_in(path.substr(0, slash + 1));
+    return std::find(names.begin(), names.end(), path.substr(slash + 1)) != names.end();
 }
 
 // An ordinary user's filesystems are theirs.
@@ -48,6 +60,7 @@ EmbeddedCluster::EmbeddedCluster(Machine& machine, EmbeddedSettings settings)
       door_(machine, compute_, sessions_,
             [this](const std::string& name) { return filesystem_named(name); }),
       control_(machine, *this),
+      adding_(machine),
       stopping_(machine),
       background_(machine) {}
 
@@ -56,24 +69,39 @@ void EmbeddedCluster::show_progress(const std::string& step, std::uint64_t done,
     std::string text = step;
     if (total > 0) text += ": " + std::to_string(done) + " of " + std::to_string(total);
     // For who waits for us to come up; without it they wait a little less informed.
-    (void)process::write_file(settings_.folder + "/progress", text);
+    (void)process::write_note(settings_.folder + "/progress", text);
 }
 
 Task<Done> EmbeddedCluster::start() {
     auto known = read_process_file(settings_.folder);
-    if (known.ok()) {
-        file_ = known.value();
-        co_await or_return(co_await open());
-    } else if (known.code() == Code::not_found) {
-        co_await or_return(co_await create());
-    } else {
-        co_return known.error();
-    }
+    if (!known.ok() && known.code() != Code::not_found) co_return known.error();
+    if (known.ok()) file_ = std::move(known).value();
+    Task<Done> beginning = known.ok() && !file_.creating ? open() : create();
+    co_await or_return(co_await beginning);
     management_.start();
+    // What cannot be listened on is found before anything is mounted.
+    co_await or_return(listen());
     co_await or_return(co_await mount_remembered());
-    (void)process::remove_tree(settings_.folder + "/progress");
+    (void)process::remove_one(settings_.folder + "/progress");
     background_.spawn(watch_signals());
-    co_return open_doors();
+    open_doors();
+    co_return Done{};
+}
+
+// Drives that an earlier start began to make go; none else does, whatever is said of them here.
+Result<Done> EmbeddedCluster::clear_way(const std::vector<std::string>& drive_paths) {
+    for (const std::string& path : file_.drive_paths) {
+        if (!process::remove_one(path)) {
+            return Error{Code::io_failed, "what an earlier start began cannot be removed"};
+        }
+    }
+    for (const std::string& path : drive_paths) {
+        if (!process::exists(path)) continue;
+        return Error{Code::already_exists,
+                     "the folder 'drives' has drives, but process.json, which tells of them, is "
+                     "gone; bring it back, or move the drives away"};
+    }
+    return Done{};
 }
 
 Task<Done> EmbeddedCluster::create() {
@@ -86,13 +114,13 @@ Task<Done> EmbeddedCluster::create() {
     spec.slot_bytes = fitting_slot_bytes(settings_.drive_bytes);
     spec.shard_count = fitting_shard_count(settings_.drive_bytes, spec.slot_bytes);
     for (std::uint32_t i = 0; i < settings_.drive_count; ++i) {
-        std::string path = settings_.folder + "/drives/" + std::to_string(i) + ".drive";
-        // What an earlier start that did not come to its end has left; there is no process file.
-        co_await or_return(process::remove_tree(path));
-        spec.drive_paths.push_back(std::move(path));
+        spec.drive_paths.push_back(settings_.folder + "/drives/" + std::to_string(i) + ".drive");
     }
+    co_await or_return(clear_way(spec.drive_paths));
+    file_.creating = true;
     file_.name = spec.name;
     file_.drive_paths = spec.drive_paths;
+    co_await or_return(remember());
     auto progress = [this](std::string step, std::uint64_t done, std::uint64_t total) {
         show_progress(step, done, total);
     };
@@ -108,12 +136,16 @@ Task<Done> EmbeddedCluster::create() {
         first.path = settings_.mount_path;
         file_.mounts.push_back(std::move(first));
     }
+    file_.creating = false;
     co_return remember();
 }
 
 Task<Done> EmbeddedCluster::open() {
     show_progress("opening the cluster", 0, 0);
     co_await or_return(co_await management_.open(file_.drive_paths));
+    const std::vector<std::string>& left_out = management_.left_out();
+    for (const std::string& path : left_out) std::erase(file_.drive_paths, path);
+    if (!left_out.empty()) co_await or_return(remember());
     co_await or_return(co_await open_compute());
     // A filesystem that was added to the map just before a crash may lack its root yet.
     std::vector<FilesystemEntry> filesystems = management_.map().filesystems;
@@ -126,6 +158,7 @@ Task<Done> EmbeddedCluster::open() {
 Task<Done> EmbeddedCluster::open_compute() {
     const ClusterMap& map = management_.map();
     co_await or_return(co_await compute_.open(map, map.epoch));
+    compute_open_ = true;
     management_.set_compute(compute_);
     co_return Done{};
 }
@@ -145,19 +178,24 @@ Task<Done> EmbeddedCluster::mount_remembered() {
     co_return Done{};
 }
 
-Result<Done> EmbeddedCluster::open_doors() {
+Result<Done> EmbeddedCluster::listen() {
     auto data = machine_.network().listen("unix:" + settings_.folder + "/data.sock");
     if (!data.ok()) return data.error();
-    door_.serve(std::move(data).value());
+    data_listeners_.push_back(std::move(data).value());
     if (!settings_.listen_address.empty()) {
         auto far = machine_.network().listen("tcp:" + settings_.listen_address);
         if (!far.ok()) return Error{far.code(), "the address to listen on cannot be had"};
-        door_.serve(std::move(far).value());
+        data_listeners_.push_back(std::move(far).value());
     }
     auto control = machine_.network().listen("unix:" + settings_.folder + "/control.sock");
     if (!control.ok()) return control.error();
-    control_.serve(std::move(control).value());
+    control_listener_ = std::move(control).value();
     return Done{};
+}
+
+void EmbeddedCluster::open_doors() {
+    for (auto& listener : data_listeners_) door_.serve(std::move(listener));
+    control_.serve(std::move(control_listener_));
 }
 
 Result<Done> EmbeddedCluster::remember() {
@@ -173,18 +211,20 @@ Task<Done> EmbeddedCluster::watch_signals() {
 
 Task<Done> EmbeddedCluster::run_until_stopped() {
     while (!stop_asked_) co_await stopping_.wait();
-    // The answer to whoever asked goes out first.
-    co_await sleep(machine_, 20 * kMillisecond);
     co_return Done{};
 }
 
 Task<Done> EmbeddedCluster::shut_down() {
+    // What is being carried out for somebody needs all that follows: the answers go out first.
+    (void)co_await control_.stop(machine_.now() + kAnswersMost);
     (void)co_await mounts_.unmount_all();
     (void)co_await door_.stop();
     (void)co_await management_.stop();
-    auto closed = co_await compute_.close();
-    std::vector<DriveEntry> entries = management_.map().drives;
-    for (const DriveEntry& entry : entries) (void)co_await local_drives_.detach(entry.id);
+    Result<Done> closed = Done{};
+    if (compute_open_) closed = co_await compute_.close();
+    (void)co_await local_drives_.detach_all();
+    // What takes long, such as a check, finds no drives any more.
+    (void)co_await control_.stop(machine_.now() + kAnswersMost);
     co_return closed;
 }
 
@@ -221,27 +261,61 @@ Task<Done> EmbeddedCluster::fail_drive(DriveId drive, bool force) {
     return management_.fail_drive(drive, force);
 }
 
-// Known before it is used: a start that finds nothing at a path passes over it.
-Result<Done> EmbeddedCluster::remember_drive(const std::string& path) {
+// Known before it is used: a start that finds nothing at a path passes over it. True if it was
+// known already.
+Result<bool> EmbeddedCluster::remember_drive(const std::string& path) {
     // It could be our own, and then this thread would wait for itself.
     if (process::mount_on_way(path, "fuse.weft").has_value()) {
         return Error{Code::not_supported, "a drive cannot lie in a mounted Weft filesystem"};
     }
     std::vector<std::string>& paths = file_.drive_paths;
-    if (std::find(paths.begin(), paths.end(), path) != paths.end()) return Done{};
+    if (std::find(paths.begin(), paths.end(), path) != paths.end()) return true;
     paths.push_back(path);
+    auto written = remember();
+    if (written.ok()) return false;
+    std::erase(paths, path);
+    return written.error();
+}
+
+bool EmbeddedCluster::is_drive(const std::string& path) const {
+    const std::vector<DriveEntry>& drives = management_.map().drives;
+    return std::any_of(drives.begin(), drives.end(),
+                       [&path](const DriveEntry& entry) { return entry.path == path; });
+}
+
+// A path that is not the cluster's may become another's: only drives of the map are looked for.
+Result<Done> EmbeddedCluster::forget_drive(const std::string& path) {
+    if (is_drive(path)) return Done{};
+    std::erase(file_.drive_paths, path);
     return remember();
 }
 
+// Of a drive that could not be added: what was made for it goes.
+void EmbeddedCluster::tidy_up(const std::string& path, bool known, bool there) {
+    if (!known) (void)forget_drive(path);
+    if (!there && !is_drive(path)) (void)process::remove_one(path);
+}
+
 Task<DriveEntry> EmbeddedCluster::add_drive(std::string path, std::uint64_t size, bool overwrite) {
-    co_await or_return(remember_drive(path));
-    co_return co_await management_.add_drive(std::move(path), size, overwrite);
+    auto lock = co_await or_return(co_await adding_.lock());
+    bool known = co_await or_return(remember_drive(path));
+    bool there = has_name(path);
+    auto added = co_await management_.add_drive(path, size, overwrite);
+    if (!added.ok()) tidy_up(path, known, there);
+    co_return added;
 }
 
 Task<DriveEntry> EmbeddedCluster::replace_drive(DriveId instead_of, std::string path,
                                                 std::uint64_t size, bool overwrite) {
-    co_await or_return(remember_drive(path));
-    co_return co_await management_.replace_drive(instead_of, std::move(path), size, overwrite);
+    auto lock = co_await or_return(co_await adding_.lock());
+    const DriveEntry* old = management_.map().drive(instead_of);
+    std::string old_path = old == nullptr ? std::string() : old->path;
+    bool known = co_await or_return(remember_drive(path));
+    bool there = has_name(path);
+    auto added = co_await management_.replace_drive(instead_of, path, size, overwrite);
+    if (!added.ok()) tidy_up(path, known, there);
+    if (added.ok()) co_await or_return(forget_drive(old_path));
+    co_return added;
 }
 
 Task<Done> EmbeddedCluster::mount(std::string filesystem, std::string path) {
@@ -251,12 +325,19 @@ Task<Done> EmbeddedCluster::mount(std::string filesystem, std::string path) {
     ProcessFile::Mounted mounted;
     mounted.filesystem = std::move(filesystem);
     mounted.path = std::move(path);
+    // There already if umount(8) took it away and not we.
+    std::erase_if(file_.mounts, [&](const auto& each) { return each.path == mounted.path; });
     file_.mounts.push_back(std::move(mounted));
     co_return remember();
 }
 
 Task<Done> EmbeddedCluster::unmount(std::string path) {
-    co_await or_return(co_await mounts_.unmount(path));
+    bool known = std::any_of(file_.mounts.begin(), file_.mounts.end(),
+                             [&path](const auto& each) { return each.path == path; });
+    auto gone = co_await mounts_.unmount(path);
+    // By umount(8), and it is not to come back at the next start either.
+    bool by_others = gone.code() == Code::not_found && known;
+    if (!gone.ok() && !by_others) co_return gone;
     std::erase_if(file_.mounts, [&path](const auto& each) { return each.path == path; });
     co_return remember();
 }
@@ -280,7 +361,11 @@ Task<Done> EmbeddedCluster::stop() {
 namespace {
 
 Task<Done> live(EmbeddedCluster* cluster) {
-    co_await or_return(co_await cluster->start());
+    auto started = co_await cluster->start();
+    if (!started.ok()) {
+        (void)co_await cluster->shut_down();
+        co_return started;
+    }
     std::fprintf(stderr, "weft: serving\n");
     co_await or_return(co_await cluster->run_until_stopped());
     co_return co_await cluster->shut_down();
@@ -290,14 +375,19 @@ Task<Done> live(EmbeddedCluster* cluster) {
 
 Result<Done> serve(Machine& machine, EmbeddedSettings settings) {
     std::string pid_path = settings.folder + "/weft.pid";
-    auto made = process::make_folders(settings.folder);
+    auto made = process::make_private_folder(settings.folder);
     if (!made.ok()) return made;
+    auto lock = process::ProcessLock::take(settings.folder + "/lock");
+    if (lock.code() == Code::would_block) {
+        return Error{Code::would_block, "another process serves this cluster already"};
+    }
+    if (!lock.ok()) return lock.error();
     auto written = process::write_file(pid_path, std::to_string(process::own_id()) + "\n");
     if (!written.ok()) return written;
     std::fprintf(stderr, "weft: %s\n", machine.describe().c_str());
     EmbeddedCluster cluster(machine, std::move(settings));
     auto ended = machine.run(live(&cluster));
-    (void)process::remove_tree(pid_path);
+    (void)process::remove_one(pid_path);
     return ended;
 }
 

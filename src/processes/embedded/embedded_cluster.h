@@ -41,7 +41,8 @@ public:
     Task<Done> start();
     // Ends when stop() is asked for, at the door or by a signal.
     Task<Done> run_until_stopped();
-    // Everything acked is durable on the drives, and nothing is mounted any more.
+    // Everything acked is durable on the drives, and nothing is mounted any more. After a start()
+    // that failed as well.
     Task<Done> shut_down();
 
     Task<ClusterReport> report() override;
@@ -62,11 +63,16 @@ private:
     Task<Done> open();
     Task<Done> open_compute();
     Task<Done> mount_remembered();
-    Result<Done> open_doors();
+    Result<Done> clear_way(const std::vector<std::string>& drive_paths);
+    Result<Done> listen();
+    void open_doors();
     Task<Done> watch_signals();
     std::optional<FilesystemId> filesystem_named(const std::string& name) const;
     Result<Done> remember();
-    Result<Done> remember_drive(const std::string& path);
+    Result<bool> remember_drive(const std::string& path);
+    Result<Done> forget_drive(const std::string& path);
+    bool is_drive(const std::string& path) const;
+    void tidy_up(const std::string& path, bool known, bool there);
     void show_progress(const std::string& step, std::uint64_t done, std::uint64_t total);
 
     Machine& machine_;
@@ -80,9 +86,13 @@ private:
     LocalSessions sessions_;
     Mounts mounts_;
     RemoteDoor door_;
+    std::vector<std::unique_ptr<Listener>> data_listeners_;  // Until the doors are opened.
+    std::unique_ptr<Listener> control_listener_;
     control::ControlServer control_;
+    SharedMutex adding_;  // One drive at a time: else one that fails takes away another's file.
     Signal stopping_;
     bool stop_asked_ = false;
+    bool compute_open_ = false;
     Gate background_;
 };
 

@@ -32,10 +32,13 @@ struct ProcessFile {
         friend bool operator==(const Mounted&, const Mounted&) = default;
     };
     std::vector<Mounted> mounts;  // To be mounted at start.
+    // Its drives are being made: there is nothing on them yet. No other drives are ever removed.
+    bool creating = false;
     friend bool operator==(const ProcessFile&, const ProcessFile&) = default;
 };
 
-// not_found; corrupt (not such a file).
+// not_found: there is none; io_failed: there may be one, and it cannot be read; corrupt (not such a
+// file).
 Result<ProcessFile> read_process_file(const std::string& folder);
 Result<Done> write_process_file(const std::string& folder, const ProcessFile& file);
 

@@ -20,7 +20,8 @@ Task<std::shared_ptr<Disk>> LocalDrives::open_disk(std::string path) {
         opened = machine_.open_disk(path);
     }
     if (opened.code() == Code::would_block) {
-        co_return Error{Code::limit_reached, "another process serves this drive"};
+        std::fprintf(stderr, "weft: %s: a process serves this drive already\n", path.c_str());
+        co_return Error{Code::limit_reached, "a process serves this drive already"};
     }
     if (!opened.ok()) co_return opened.error();
     OpenedDisk disk = std::move(opened).value();
@@ -36,19 +37,30 @@ Task<DriveEntry> LocalDrives::serve(std::shared_ptr<Disk> disk, std::string path
     DriveEntry entry = co_await or_return(std::move(attached));
     entry.path = path;
     auto identity = process::identity_of(path);
-    if (!identity.has_value()) co_return Error{Code::unavailable, "drive.attach"};
+    if (!identity.has_value()) {
+        (void)co_await role_.detach(entry.id);
+        co_return Error{Code::unavailable, "the drive is not at its path any more"};
+    }
     served_[entry.id] = Served{path, *identity};
     co_return entry;
 }
 
 Task<DriveEntry> LocalDrives::format(DriveEntry entry, std::uint64_t cluster,
                                      std::uint32_t slot_bytes, bool overwrite) {
-    if (!process::exists(entry.path)) {
+    bool made = !process::exists(entry.path);
+    if (made) {
         std::uint64_t size = round_down(entry.size_bytes, kBlockBytes);
         if (size == 0) co_return Error{Code::invalid, "a new drive file needs a size"};
         co_await or_return(
             co_await machine_.create_disk_file(entry.path, size, Preallocation::reserved));
     }
+    auto filled = co_await fill_in(entry, cluster, slot_bytes, overwrite);
+    if (!filled.ok() && made) (void)process::remove_one(entry.path);
+    co_return filled;
+}
+
+Task<DriveEntry> LocalDrives::fill_in(DriveEntry entry, std::uint64_t cluster,
+                                      std::uint32_t slot_bytes, bool overwrite) {
     std::shared_ptr<Disk> disk = co_await or_return(co_await open_disk(entry.path));
     drive::NewDrive made;
     made.cluster = cluster;
@@ -68,6 +80,11 @@ Task<DriveEntry> LocalDrives::attach(std::string path, std::uint64_t cluster) {
 Task<Done> LocalDrives::detach(DriveId drive) {
     served_.erase(drive);
     return role_.detach(drive);
+}
+
+Task<Done> LocalDrives::detach_all() {
+    while (!served_.empty()) (void)co_await detach(served_.begin()->first);
+    co_return Done{};
 }
 
 Task<Done> LocalDrives::probe(DriveId drive) {

@@ -20,12 +20,15 @@ public:
     Task<DriveEntry> attach(std::string path, std::uint64_t cluster) override;
     Task<Done> detach(DriveId drive) override;
     Task<Done> probe(DriveId drive) override;
+    Task<Done> detach_all();
 
 private:
     struct Served {
         std::string path;
         process::FileIdentity identity;
     };
+    Task<DriveEntry> fill_in(DriveEntry entry, std::uint64_t cluster, std::uint32_t slot_bytes,
+                             bool overwrite);
     // limit_reached: another process serves it.
     Task<std::shared_ptr<Disk>> open_disk(std::string path);
     Task<DriveEntry> serve(std::shared_ptr<Disk> disk, std::string path, std::uint64_t cluster);

@@ -59,5 +59,14 @@ TEST_F(LocalDrivesTest, ADriveThatAnotherProcessServesIsRefusedInTheEnd) {
     EXPECT_EQ(machine_->run(drives_.attach(drive_.path, kCluster)).code(), Code::limit_reached);
 }
 
+TEST_F(LocalDrivesTest, AFileThatWillNotDoIsNotLeftBehind) {
+    drive_.size_bytes = 1 * kMiB;
+    EXPECT_EQ(machine_->run(drives_.format(drive_, kCluster, kSlotBytes, false)).code(),
+              Code::invalid);
+    EXPECT_FALSE(std::filesystem::exists(drive_.path));
+    drive_.size_bytes = 16 * kMiB;
+    EXPECT_TRUE(machine_->run(drives_.format(drive_, kCluster, kSlotBytes, false)).ok());
+}
+
 }  // namespace
 }  // namespace weft::embedded

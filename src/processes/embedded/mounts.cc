@@ -15,7 +15,6 @@ struct Mounts::Mounted {
     std::string path;
     std::unique_ptr<FuseChannel> channel;
     std::optional<frontend::FrontendRole> frontend;
-    bool ended = false;
 };
 
 Mounts::Mounts(Machine& machine, ComputeService& compute, SessionHost& sessions)
@@ -73,7 +72,6 @@ Task<Done> Mounts::run(Mounted* mounted) {
         (void)co_await mounted->frontend->run();
         (void)co_await sessions_.close_session(mounted->frontend->session());
     }
-    mounted->ended = true;
     std::string path = mounted->path;
     mounted_.erase(path);
     ended_.notify_all();

@@ -21,6 +21,7 @@ Result<ProcessFile> read_process_file(const std::string& folder) {
     if (!json.has_value() || !json->is_object() || !json->contains("drives")) return kBad;
     ProcessFile file;
     file.name = control::text_at(*json, "name");
+    file.creating = control::flag_at(*json, "creating");
     for (const Json& path : (*json)["drives"]) {
         if (!path.is_string()) return kBad;
         file.drive_paths.push_back(path.get<std::string>());
@@ -37,6 +38,7 @@ Result<ProcessFile> read_process_file(const std::string& folder) {
 Result<Done> write_process_file(const std::string& folder, const ProcessFile& file) {
     Json json;
     json["name"] = file.name;
+    if (file.creating) json["creating"] = true;
     json["drives"] = file.drive_paths;
     json["mounts"] = Json::array();
     for (const ProcessFile::Mounted& mount : file.mounts) {

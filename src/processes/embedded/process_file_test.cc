@@ -28,6 +28,9 @@ TEST_F(ProcessFileTest, ComesBackAsItWas) {
     auto back = read_process_file(folder_);
     ASSERT_TRUE(back.ok());
     EXPECT_EQ(back.value(), file);
+    file.creating = true;
+    ASSERT_TRUE(write_process_file(folder_, file).ok());
+    EXPECT_EQ(read_process_file(folder_).value(), file);
 }
 
 TEST_F(ProcessFileTest, TellsAbsenceFromDamage) {
