@@ -38,8 +38,7 @@ Task<Done> expect_zeros(Disk* disk, std::uint64_t offset, std::uint64_t bytes) {
 }
 
 // Filesystems, partition tables and arrays mark the beginning or the end of what they are on.
-Task<Done> expect_blank(Disk* disk) {
-    auto old = co_await find_superblock(disk);
+Task<Done> expect_blank(Disk* disk, Result<Superblock> old) {
     if (old.code() == Code::io_failed || old.code() == Code::unavailable) co_return old.error();
     if (old.code() != Code::invalid) {
         co_return Error{Code::already_exists,
@@ -54,7 +53,8 @@ Task<Done> expect_blank(Disk* disk) {
 
 Task<Done> format_drive(Reactor* reactor, Disk* disk, NewDrive drive) {
     auto superblock = co_await or_return(lay_out(disk->size_bytes(), drive.slot_bytes));
-    if (!drive.overwrite) co_await or_return(co_await expect_blank(disk));
+    auto old = co_await find_superblock(disk);
+    if (!drive.overwrite) co_await or_return(co_await expect_blank(disk, old));
     superblock.cluster = drive.cluster;
     superblock.drive = drive.drive;
     superblock.domain = drive.domain;
