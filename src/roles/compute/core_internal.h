@@ -386,10 +386,13 @@ template <class T>
 Task<T> Core::once(Caller caller, Task<T> work_) {
     auto found = session(caller.session);
     if (!found.ok()) co_return found.error();
-    if (is_past(caller.deadline)) co_return Error{Code::retry_later, "compute.deadline"};
+    std::shared_ptr<Session> of = std::move(found).value();
+    if (is_past(caller.deadline)) {
+        if (caller.seq != 0 && !of->replies.knows(caller.seq)) of->replies.put_off(caller.seq);
+        co_return Error{Code::retry_later, "compute.deadline"};
+    }
     InFlight flight(*this);
     if (caller.seq == 0) co_return co_await work_;
-    std::shared_ptr<Session> of = std::move(found).value();
     auto [slot, fresh] = of->replies.begin(reactor, caller.seq);
     if (slot == nullptr) co_return Error{Code::invalid, "compute.seq"};
     if (!fresh && !planted(Bug::retry_is_done_again)) {
@@ -413,7 +416,7 @@ Task<T> Core::once(Caller caller, Task<T> work_) {
         slot->reply.emplace(Reply(result.value()));
     } else {
         slot->reply.emplace(result.error());
-        if (result.code() == Code::retry_later) of->replies.forget(caller.seq);
+        if (result.code() == Code::retry_later) of->replies.put_off(caller.seq);
     }
     slot->ended.notify_all();
     co_return result;

@@ -15,6 +15,7 @@ Task<Done> note_code(Task<T> work, std::optional<Code>* code) {
 class Deadlines : public ComputeTest {
 protected:
     void SetUp() override {
+        settings.replies_kept = 16;
         ComputeTest::SetUp();
         other.session = role->open_session(&other_holder).value();
     }
@@ -100,6 +101,34 @@ TEST_F(Deadlines, ThatHavePassedChangeNothing) {
     EXPECT_EQ(look_up(root(), "a").code(), Code::not_found);
     late.deadline = 0;
     EXPECT_TRUE(run(role->create(late, root(), "a", what)).ok());
+}
+
+TEST_F(Deadlines, LeaveARequestToBeDoneHoweverManyComeInBetween) {
+    FileId file = make_file(root(), "a");
+    NewNode what;
+    what.mode = 0100644;
+    ASSERT_TRUE(run(role->lock(next(), file, exclusive(1, false))).ok());
+    Caller waiting = next_by(kShort);
+    Caller late = next_by(kShort);
+    EXPECT_EQ(run(role->lock(waiting, file, exclusive(2, true))).code(), Code::retry_later);
+    wait(kSecond);
+    EXPECT_EQ(run(role->create(late, root(), "b", what)).code(), Code::retry_later);
+    for (std::size_t i = 0; i < 3 * settings.replies_kept; ++i) {
+        ASSERT_EQ(write(file, 0, "x"), Code::ok);
+    }
+    Caller write_after = next();
+    LockRequest unlock = exclusive(1, false);
+    unlock.kind = LockRequest::Kind::unlock;
+    ASSERT_TRUE(run(role->lock(next(), file, unlock)).ok());
+    waiting.deadline = late.deadline = 0;
+    EXPECT_EQ(run(role->lock(waiting, file, exclusive(2, true))).code(), Code::ok);
+    EXPECT_EQ(run(role->create(late, root(), "b", what)).code(), Code::ok);
+    // Done, they are told of and not done again.
+    EXPECT_EQ(run(role->create(late, root(), "b", what)).code(), Code::ok);
+    // What has been done and forgotten is not done again.
+    Caller first{caller.session, 1};
+    EXPECT_EQ(run(role->create(first, root(), "c", what)).code(), Code::invalid);
+    EXPECT_EQ(run(role->create(write_after, root(), "c", what)).code(), Code::ok);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <variant>
 
 namespace weft::compute {
@@ -28,13 +29,19 @@ public:
 
     // The request's slot, and whether it is new. nullptr: so old that its reply is forgotten.
     std::pair<std::shared_ptr<Slot>, bool> begin(Reactor& reactor, std::uint64_t seq);
-    // The request had no effect and may be sent again.
-    void forget(std::uint64_t seq) { slots_.erase(seq); }
+    // The request had no effect, or was not begun: it may be sent again, however many others come
+    // before that.
+    void put_off(std::uint64_t seq);
+    // It has been begun, and is not to be done anew.
+    bool knows(std::uint64_t seq) const { return slots_.contains(seq) || is_forgotten(seq); }
 
 private:
+    bool is_forgotten(std::uint64_t seq) const { return seq < oldest_ && !put_off_.contains(seq); }
+
     std::size_t most_;
-    std::uint64_t oldest_ = 0;  // Below it everything is forgotten.
+    std::uint64_t oldest_ = 0;  // Below it everything is forgotten, but for what was put off.
     std::map<std::uint64_t, std::shared_ptr<Slot>> slots_;
+    std::set<std::uint64_t> put_off_;  // most_ of them at most; none has a slot.
 };
 
 struct Session {
