@@ -158,6 +158,9 @@ public:
     void end_session(SessionId id);
     Task<Done> close_session(SessionId id);
     Result<std::shared_ptr<Session>> session(SessionId id);
+    // fenced: the session has ended while its request waited. What it was to change may have
+    // become others' since; asked where the change is decided.
+    Result<Done> may_change(const Caller& caller);
     // Does `work` once for each (session, seq), and gives later ones the first reply; once for
     // each (client, seq) where the session is of a client that was here before.
     template <class T>

@@ -25,6 +25,12 @@ Result<std::shared_ptr<Session>> Core::session(SessionId id) {
     return found->second;
 }
 
+Result<Done> Core::may_change(const Caller& caller) {
+    auto found = session(caller.session);
+    if (!found.ok()) return found.error();
+    return Done{};
+}
+
 // Its leases, locks and handles go at once; calls of its holder that have not come back are
 // left to close_session().
 void Core::end_session(SessionId id) {

@@ -100,6 +100,7 @@ Task<Done> Copy::copy_piece(std::uint64_t length) {
     co_await or_return(std::move(done));
     std::int64_t delta = prepared.blocks_delta();
     co_await or_return(core_->check_capacity(plan_.to.filesystem, delta, &lacking_));
+    co_await or_return(core_->may_change(caller_));
     Change change(*core_);
     prepared.move_into(change);
     InodeRecord& record = change.edit(to_);

@@ -132,6 +132,7 @@ Task<Opened> create_node(Core* core, Creation asked) {
     std::string acl = co_await or_return(co_await default_acl(core, directory));
 
     // Decided from here on without an await.
+    co_await or_return(core->may_change(asked.caller));
     if (directory->record.nlink == 0) co_return Error{Code::not_found, "create"};
     Inheritance inherited = co_await or_return(inherit(acl, asked.what));
     Change change(*core);
@@ -153,6 +154,7 @@ Task<Opened> create_nameless(Core* core, Creation asked) {
     InodePin directory = co_await or_return(co_await core->pin_directory(asked.directory));
     std::string acl = co_await or_return(co_await default_acl(core, directory));
 
+    co_await or_return(core->may_change(asked.caller));
     if (directory->record.nlink == 0) co_return Error{Code::not_found, "create"};
     Inheritance inherited = co_await or_return(inherit(acl, asked.what));
     Change change(*core);

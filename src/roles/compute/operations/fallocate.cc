@@ -15,8 +15,13 @@ namespace {
 class Allocation {
 public:
     // `lacking`: blocks that there is no room for.
-    Allocation(Core* core, InodePin inode, FallocateFlags flags, std::int64_t* lacking)
-        : core_(core), inode_(std::move(inode)), flags_(flags), lacking_(lacking) {}
+    Allocation(Core* core, Caller caller, InodePin inode, FallocateFlags flags,
+               std::int64_t* lacking)
+        : core_(core),
+          caller_(caller),
+          inode_(std::move(inode)),
+          flags_(flags),
+          lacking_(lacking) {}
 
     Task<Done> run(std::uint64_t offset, std::uint64_t end);
 
@@ -26,6 +31,7 @@ private:
     Task<Done> commit(FileChange* prepared);
 
     Core* core_;
+    Caller caller_;
     InodePin inode_;
     FallocateFlags flags_;
     std::int64_t* lacking_;
@@ -39,6 +45,7 @@ Task<Done> Allocation::commit(FileChange* prepared) {
         prepared->unlock();
         co_return Done{};
     }
+    co_await or_return(core_->may_change(caller_));
     Change change(*core_);
     prepared->move_into(change);
     (void)change.commit();
@@ -107,9 +114,10 @@ Task<Node> allocate_once(Core* core, Caller caller, FileId file, std::uint64_t o
     auto lock = std::make_optional(
         co_await or_return(co_await core->locks.exclusive(key, caller.deadline)));
     co_await or_return(co_await core->finish_truncation(inode));
-    Allocation allocation(core, inode, flags, lacking);
+    Allocation allocation(core, caller, inode, flags, lacking);
     co_await or_return(co_await allocation.run(offset, end));
 
+    co_await or_return(core->may_change(caller));
     Change change(*core);
     InodeRecord& record = change.edit(inode);
     if (!flags.keep_size) record.size = std::max(record.size, end);

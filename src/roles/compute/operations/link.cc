@@ -49,6 +49,7 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     }
 
     // Decided from here on without an await.
+    co_await or_return(core->may_change(caller));
     co_await or_return(may_link(*inode));
     if (directory->record.nlink == 0) co_return Error{Code::not_found, "link"};
     Change change(*core);

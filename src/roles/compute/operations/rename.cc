@@ -168,6 +168,8 @@ void Rename::exchange_entries(Change& change) {
 
 // No await: all records are what they are, and stay so until the commit.
 Result<Lsn> Rename::decide() {
+    auto may = core_->may_change(caller_);
+    if (!may.ok()) return may.error();
     auto plan = posix::plan_rename(from.end(), to.end(), flags_);
     if (!plan.ok()) return plan.error();
     if (plan.value() == posix::RenamePlan::nothing) return to.directory->changed;

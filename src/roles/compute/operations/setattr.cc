@@ -51,6 +51,7 @@ Task<Lsn> truncate(Core* core, Caller caller, InodePin inode, AttributeChange as
     filedata::PreparedChange tail;
     if (size < old_size) tail = co_await or_return(co_await prepare_tail(core, file, size));
 
+    co_await or_return(core->may_change(caller));
     Change change(*core);
     ShardId tail_shard = core->routing.of(file, size / kRegionBytes);
     InodeRecord& record = change.edit(inode);
@@ -105,6 +106,7 @@ Task<Node> set_attributes(Core* core, Caller caller, FileId file, AttributeChang
     if (data && may_free_blocks(inode->record, *asked.size)) {
         lsn = co_await or_return(co_await truncate(core, caller, inode, asked, std::move(acl)));
     } else {
+        co_await or_return(core->may_change(caller));
         Change change(*core);
         posix::apply_change(change.edit(inode), asked, core->timestamp());
         if (!acl.empty()) change.at(file).put(keys::xattr(file, posix::kAccessAclName), acl);

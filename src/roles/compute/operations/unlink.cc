@@ -41,6 +41,7 @@ Task<Done> remove(Core* core, Caller caller, FileId directory_id, std::string na
         co_await core->recall_for_change(caller.session, child, std::string(), false));
 
     // Decided from here on without an await: somebody may have put an entry into it meanwhile.
+    co_await or_return(core->may_change(caller));
     co_await or_return(may_remove(inode->record, want_directory));
     Change change(*core);
     change.at(directory_id).erase(keys::entry(directory_id, hash, name));

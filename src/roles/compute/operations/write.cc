@@ -52,6 +52,7 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, Shortage* shortage
     co_await or_return(core->check_capacity(file.filesystem, more, &shortage->lacking));
 
     // Decided from here on without an await.
+    co_await or_return(core->may_change(caller));
     Change change(*core);
     prepared.move_into(change);
     InodeRecord& record = change.edit(inode);

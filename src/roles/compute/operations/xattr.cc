@@ -66,6 +66,7 @@ Task<Done> set_xattr(Core* core, Caller caller, FileId file, std::string name, s
     if (!existing.ok() && existing.code() != Code::not_found) co_return existing.error();
     co_await or_return(may_set(how, existing.ok()));
 
+    co_await or_return(core->may_change(caller));
     Change change(*core);
     InodeRecord& record = change.edit(inode);
     if (effect.permissions.has_value()) record.mode = (record.mode & ~0777U) | *effect.permissions;
@@ -99,6 +100,7 @@ Task<Done> remove_xattr(Core* core, Caller caller, FileId file, std::string name
     if (missing) co_return Error{Code::no_attribute, "removexattr"};
     co_await or_return(std::move(existing));
 
+    co_await or_return(core->may_change(caller));
     Change change(*core);
     posix::note_attribute_change(change.edit(inode), core->timestamp());
     change.at(file).erase(std::move(at));
