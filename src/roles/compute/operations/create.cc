@@ -8,6 +8,9 @@
 namespace weft::compute {
 namespace {
 
+// What is removed while it is opened is made anew.
+constexpr int kTriesMost = 16;
+
 struct Creation {
     Caller caller;
     FileId directory;
@@ -102,15 +105,16 @@ Task<Opened> finish(Core* core, Creation asked, InodePin inode) {
     co_return opened;
 }
 
+// stale: it has lost its name meanwhile.
 Task<Opened> open_existing(Core* core, Creation asked, FileId file) {
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
     co_await or_return(co_await core->recall_for_look(asked.caller.session, inode));
+    if (inode->gone()) co_return Error{Code::stale, "create.existing"};
     co_return co_await finish(core, std::move(asked), std::move(inode));
 }
 
-Task<Opened> create_node(Core* core, Creation asked) {
-    co_await or_return(check(asked));
-    co_await or_return(posix::check_entry_name(asked.name));
+// stale: the directory, or what had the name.
+Task<Opened> create_once(Core* core, Creation asked) {
     co_await or_return(co_await core->admit_request(asked.caller.deadline));
     co_await or_return(core->check_metadata_room());
     InodePin directory = co_await or_return(co_await core->pin_directory(asked.directory));
@@ -145,6 +149,18 @@ Task<Opened> create_node(Core* core, Creation asked) {
     (void)change.commit();
     lock.reset();
     co_return co_await finish(core, std::move(asked), std::move(inode));
+}
+
+Task<Opened> create_node(Core* core, Creation asked) {
+    co_await or_return(check(asked));
+    co_await or_return(posix::check_entry_name(asked.name));
+    for (int tries = 0; tries < kTriesMost; ++tries) {
+        auto opened = co_await create_once(core, asked);
+        if (opened.ok() || opened.code() != Code::stale) co_return opened;
+        // Of what had the name; of the directory it is for good.
+        (void)co_await or_return(co_await core->pin_directory(asked.directory));
+    }
+    co_return Error{Code::retry_later, "create"};
 }
 
 Task<Opened> create_nameless(Core* core, Creation asked) {

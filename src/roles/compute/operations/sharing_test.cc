@@ -92,6 +92,38 @@ TEST_F(Sharing, WhoDoesNotAnswerARecallLosesTheSession) {
     EXPECT_TRUE(run(role->close_session(other.session)).ok());
 }
 
+Task<Done> open_into(Task<Opened> opening, std::optional<Result<Opened>>* opened) {
+    opened->emplace(co_await opening);
+    co_return Done{};
+}
+
+TEST_F(Sharing, WhatIsUnlinkedWhileItIsBeingOpenedIsMadeAnew) {
+    FileId file = make_file(root(), "a");
+    auto theirs = run(role->open(next_other(), file, LeaseMode::write));
+    ASSERT_TRUE(theirs.ok());
+    ASSERT_EQ(theirs.value().node.lease, LeaseMode::write);
+    Signal never(reactor);
+    other_holder.stuck = &never;
+    NewNode what;
+    what.mode = 0100644;
+    std::optional<Result<Opened>> opened;
+    Gate gate(reactor);
+    gate.spawn(open_into(role->create_open(next(), root(), "a", what, false), &opened));
+    wait(100 * kMillisecond);
+    ASSERT_FALSE(opened.has_value());  // They are asked for what they have written.
+    ASSERT_TRUE(run(role->unlink(next_other(), root(), "a")).ok());
+    ASSERT_TRUE(run(role->release(next_other(), file, theirs.value().handle)).ok());
+    wait(100 * kMillisecond);
+    other_holder.stuck = nullptr;
+    never.notify_all();
+    ASSERT_TRUE(run(gate.close()).ok());
+    ASSERT_TRUE(opened.has_value() && opened->ok());
+    FileId made = id(opened->value().node.inode);
+    EXPECT_NE(made, file);
+    EXPECT_EQ(write(made, 0, "x"), Code::ok);
+    EXPECT_TRUE(look_up(root(), "a").ok());
+}
+
 Task<Done> take_lock(ComputeRole* role, Caller caller, FileId file, LockRequest request,
                      std::optional<Code>* outcome) {
     auto done = co_await role->lock(caller, file, request);
