@@ -86,6 +86,7 @@ Task<std::optional<EntryRecord>> Core::find_entry(FileId directory, std::string 
 }
 
 void Core::note_access(Inode& inode) {
+    if (!inode.exists) return;  // Removed while it was read.
     Timestamp now = timestamp();
     if (!posix::atime_is_due(inode.record, now)) return;
     inode.record.atime = now;

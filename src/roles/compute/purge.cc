@@ -17,6 +17,7 @@ Task<Lsn> Core::purge_blocks(InodePin inode, std::uint64_t from_block, std::vect
     for (ShardId id : in) {
         bool more = true;
         while (more) {
+            co_await or_return(co_await admit());
             auto purge = co_await or_return(
                 co_await shard(id).data.prepare_purge(file, from_block, kStepMost));
             more = purge.more;
@@ -37,10 +38,12 @@ Task<Done> Core::finish_truncation(InodePin inode) {
     std::uint64_t from_block = *inode->purge_from;
     auto all = shards_of(inode->id, 0, map.shard_count);
     co_await or_return(co_await purge_blocks(inode, from_block, std::move(all)));
+    inode->purge_from.reset();
+    // Of one without a name it is the record that it is to go.
+    if (inode->record.nlink == 0) co_return Done{};
     Change change(*this);
     change.at(inode->id).erase(keys::orphan(inode->id));
     (void)change.commit();
-    inode->purge_from.reset();
     co_return Done{};
 }
 
@@ -83,7 +86,10 @@ Task<Done> Core::purge_worker() {
         if (to_purge.empty()) {
             if (orphans_left_behind) {
                 orphans_left_behind = false;
-                (void)co_await recover_orphans();
+                auto looked = co_await recover_orphans();
+                if (looked.ok()) continue;
+                co_await sleep(reactor, kSecond);
+                orphans_left_behind = true;
                 continue;
             }
             co_await purging.wait();
