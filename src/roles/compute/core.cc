@@ -100,19 +100,38 @@ std::vector<ShardId> Core::shards_of(FileId file, std::uint64_t from_region,
 
 namespace {
 
-// Adds up what the shard has counted of each filesystem.
+// Adds up what the shard has counted of each filesystem, of those too that the map does not have:
+// they are being removed, and take room until they are.
 Task<Done> count_usage(Core* core, Shard* shard) {
+    constexpr std::size_t kScanMost = 256;
     std::string from = keys::usage_prefix();
     std::string to = keys::after_prefix(from);
-    for (auto& [id, filesystem] : core->filesystems) {
-        auto blocks = co_await shard->index.get(keys::usage_blocks(id));
-        if (blocks.ok()) {
-            filesystem.used_blocks += ByteReader(blocks.value()).number<std::int64_t>();
+    std::size_t prefix = from.size();
+    for (bool more = true; more;) {
+        auto found = co_await or_return(co_await shard->index.scan(from, to, kScanMost));
+        more = found.size() == kScanMost;
+        if (more) from = found.back().first + '\0';
+        for (const auto& [key, value] : found) {
+            // Behind the prefix it begins with the filesystem.
+            FilesystemId id{ByteReader(key.substr(prefix)).sorted<std::uint32_t>()};
+            Filesystem& filesystem = core->filesystems[id];
+            auto count = ByteReader(value).number<std::int64_t>();
+            bool blocks = key == keys::usage_blocks(id);
+            (blocks ? filesystem.used_blocks : filesystem.inodes) += count;
         }
-        auto inodes = co_await shard->index.get(keys::usage_inodes(id));
-        if (inodes.ok()) filesystem.inodes += ByteReader(inodes.value()).number<std::int64_t>();
     }
     co_return Done{};
+}
+
+// Management takes a filesystem out of the map first: after a crash right then, nobody else would
+// see to it. Of one with a number that the map does not know of yet, the map is out of date.
+void remove_what_is_gone(Core& core) {
+    std::vector<FilesystemId> gone;
+    for (const auto& [id, filesystem] : core.filesystems) {
+        bool made = id.value <= core.map.filesystems_made;
+        if (made && core.map.filesystem(id) == nullptr) gone.push_back(id);
+    }
+    for (FilesystemId id : gone) core.start_removing(id);
 }
 
 void take_filesystems(Core& core) {
@@ -127,7 +146,7 @@ Task<Done> find_roots(Core* core) {
         FileId root{id, kRootInode};
         auto found = co_await core->home(root).index.get(keys::inode(root));
         if (!found.ok() && found.code() != Code::not_found) co_return found.error();
-        filesystem.serving = found.ok();
+        filesystem.serving = found.ok() && core->map.filesystem(id) != nullptr;
     }
     co_return Done{};
 }
@@ -168,6 +187,7 @@ Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
     }
     bool recovers = !planted(Bug::orphans_are_not_recovered);
     if (recovers) co_await or_return(co_await recover_orphans());
+    remove_what_is_gone(*this);
     start_duties();
     co_return Done{};
 }

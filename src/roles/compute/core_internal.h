@@ -35,6 +35,7 @@ struct Filesystem {
     std::int64_t used_blocks = 0;
     std::int64_t inodes = 0;
     bool serving = false;  // Its root is there, and it is not being removed.
+    bool removing = false;
 };
 
 // Of one request that waits for space, over all its waits.
@@ -242,6 +243,8 @@ public:
     // Everything of it, shard by shard; its mark in shard 0 goes last, so that a restart goes on.
     Task<Done> mark_removed(FilesystemId id);
     Task<Done> remove_filesystem_now(FilesystemId id);
+    // The same in the background, once.
+    void start_removing(FilesystemId id);
     Task<Done> recover_orphans();
     Task<Done> recover_orphan(FileId file, std::string marker);
     std::uint64_t journal_bytes() const;

@@ -131,8 +131,7 @@ Task<Done> Core::recover_orphans() {
 Task<Done> Core::recover_orphan(FileId file, std::string marker) {
     if (marker == kRemovedMark) {
         if (!recovering) co_return Done{};  // It is being removed.
-        filesystems[file.filesystem].serving = false;
-        gate.spawn(remove_filesystem_now(file.filesystem));
+        start_removing(file.filesystem);
         co_return Done{};
     }
     auto filesystem = filesystems.find(file.filesystem);

@@ -52,21 +52,26 @@ Task<Done> remove_from_shard(Core* core, Shard* shard, FilesystemId id) {
     }
 }
 
-// Orphans and counters, which do not lie among the filesystem's keys.
+// Orphans and counters, which do not lie among the filesystem's keys. The mark goes last.
 Task<Done> forget_in_shard(Core* core, Shard* shard, FilesystemId id) {
     std::string from = keys::orphan_prefix();
     std::string to = keys::after_prefix(from);
-    Transaction transaction;
+    std::string mark = keys::orphan(FileId{id, kRootInode});
     for (bool more = true; more;) {
+        co_await or_return(co_await core->admit());
         auto found = co_await or_return(co_await shard->index.scan(from, to, kStepMost));
         more = found.size() == kStepMost;
         if (more) from = found.back().first + '\0';
+        Transaction step;
         for (const auto& [key, value] : found) {
             auto file = keys::parse_orphan(key);
-            bool ours = file.has_value() && file->filesystem == id;
-            if (ours) transaction.on(shard->id()).erase(key);
+            bool ours = file.has_value() && file->filesystem == id && key != mark;
+            if (ours) step.on(shard->id()).erase(key);
         }
+        if (!step.empty()) (void)core->commit(std::move(step));
     }
+    Transaction transaction;
+    if (shard->id() == shard_of(kRootInode)) transaction.on(shard->id()).erase(mark);
     transaction.on(shard->id()).erase(keys::usage_blocks(id));
     transaction.on(shard->id()).erase(keys::usage_inodes(id));
     (void)core->commit(std::move(transaction));
@@ -115,6 +120,12 @@ Task<Done> Core::remove_filesystem_now(FilesystemId id) {
     co_return Done{};
 }
 
+void Core::start_removing(FilesystemId id) {
+    Filesystem& filesystem = filesystems[id];
+    filesystem.serving = false;
+    if (!std::exchange(filesystem.removing, true)) gate.spawn(remove_filesystem_now(id));
+}
+
 Task<Done> ComputeRole::create_filesystem(FilesystemId id) {
     return make_filesystem(core_.get(), id);
 }
@@ -125,7 +136,7 @@ Task<Done> ComputeRole::remove_filesystem(FilesystemId id) {
     bool was_serving = std::exchange(found->second.serving, false);
     if (!was_serving) co_return Done{};
     co_await or_return(co_await core_->mark_removed(id));
-    core_->gate.spawn(core_->remove_filesystem_now(id));
+    core_->start_removing(id);
     co_return Done{};
 }
 
