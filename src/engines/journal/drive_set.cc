@@ -113,7 +113,8 @@ Task<Done> DriveSet::take_back(DriveId id) {
     auto slots = co_await or_return(co_await try_take_over(id));
     std::vector<SegmentPart> strays;
     for (const FoundSlot& found : slots) {
-        if (!in_use_ || !in_use_(found.segment)) strays.push_back(found.part);
+        bool in_use = in_use_(found.segment) || allocating_.contains(found.segment);
+        if (!in_use) strays.push_back(found.part);
     }
     co_return co_await free(std::move(strays));
 }
@@ -122,7 +123,7 @@ Task<Done> DriveSet::refresh_active() {
     std::vector<DriveId> ids;
     std::vector<Task<Done>> tasks;
     for (const auto& [id, drive] : drives_) {
-        if (!active(drive)) continue;
+        if (!active(drive) || (!drive.taken_over && !in_use_)) continue;
         ids.push_back(id);
         tasks.push_back(drive.taken_over ? refresh(id) : take_back(id));
     }
@@ -156,7 +157,15 @@ std::vector<DriveSet::Pick> DriveSet::choose(bool avoided_too) const {
     return picks;
 }
 
+// Nobody else knows of the segment until it ends.
 Task<DriveSet::Allocated> DriveSet::allocate(SegmentId segment) {
+    allocating_.insert(segment);
+    auto allocated = co_await allocate_now(segment);
+    allocating_.erase(segment);
+    co_return allocated;
+}
+
+Task<DriveSet::Allocated> DriveSet::allocate_now(SegmentId segment) {
     co_await or_return(co_await refresh_active());
     std::vector<Pick> picks = choose(false);
     // An avoided drive that answers is better than a copy less.

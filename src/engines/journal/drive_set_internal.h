@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <vector>
 
 namespace weft::journal {
@@ -48,8 +49,10 @@ public:
     Task<Allocated> allocate(SegmentId segment);
     // Drives that don't answer keep theirs until they are taken over again. Errors: fenced.
     Task<Done> free(std::vector<SegmentPart> parts);
-    // Slots of segments for which this is false are freed when a drive comes back.
-    void set_in_use(std::function<bool(SegmentId)> in_use) { in_use_ = std::move(in_use); }
+    // From now on drives that were away, or are new, are taken over when they answer, and the
+    // slots there of segments for which this is false are freed. Not before it is known which
+    // segments there are.
+    void take_back_what(std::function<bool(SegmentId)> in_use) { in_use_ = std::move(in_use); }
 
     // Whether the map says that it is to be used; it may be away.
     bool in_service(DriveId drive) const;
@@ -93,6 +96,7 @@ private:
     Task<std::vector<FoundSlot>> take_over_drive(DriveId id);
     Task<std::vector<FoundSlot>> try_take_over(DriveId id);
     Task<Done> take_back(DriveId id);
+    Task<Allocated> allocate_now(SegmentId segment);
     Task<Done> refresh(DriveId id);
     Task<Done> refresh_active();
     Task<Done> flush_drive(DriveId id);
@@ -107,6 +111,7 @@ private:
     std::map<DriveId, Drive> drives_;
     std::size_t dirty_count_ = 0;
     std::function<bool(SegmentId)> in_use_;
+    std::set<SegmentId> allocating_;
 };
 
 }  // namespace weft::journal

@@ -42,9 +42,7 @@ Journal::State::State(Reactor& reactor_in, DriveService& service, JournalId id_i
       flush_ended(reactor_in),
       trim_ended(reactor_in),
       writer(reactor_in, drives, id_in, counters, gate),
-      gate(reactor_in) {
-    drives.set_in_use([this](SegmentId segment) { return writer.in_use(segment); });
-}
+      gate(reactor_in) {}
 
 void Journal::State::set_map(const ClusterMap& map) {
     drives.set_map(map);

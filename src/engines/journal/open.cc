@@ -34,6 +34,7 @@ Task<Done> Journal::State::open(Epoch epoch, Visit visit, Verify verify) {
     last_committed = last_flushed = last;
     note_committed(next_commit - 1, trimmed);
     co_await or_return(co_await free_strays(std::move(slots)));
+    drives.take_back_what([this](SegmentId segment) { return writer.in_use(segment); });
     co_return co_await hold_reserve();
 }
 
