@@ -4,6 +4,7 @@
 #include "platform/runtime/join.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace weft::filedata {
@@ -166,27 +167,44 @@ Task<Done> FileData::State::destage_together(std::vector<DestageJob>* jobs, Lsn*
         builds.push_back(build(&job));
     }
     auto built = co_await join(builds);
-    std::vector<StreamKind> streams = streams_for(*jobs);
-    auto written = co_await or_return(co_await append_by_stream(pack.bytes(), std::move(streams)));
-
-    Batch batch;
-    std::vector<DestageJob*> alone;
-    std::size_t at = 0;
+    // What cannot be read, or has changed already, goes alone; nothing is written for it here.
+    std::vector<DestageJob> together;
+    std::vector<DestageJob> alone;
+    std::size_t bytes = 0;
     for (std::size_t i = 0; i < jobs->size(); ++i) {
         DestageJob& job = (*jobs)[i];
+        bool whole = built[i].ok() && job.view.version == job.pin->version;
+        if (whole) {
+            std::memmove(pack.data() + bytes, job.content.data(), job.content.size());
+            bytes += job.content.size();
+        }
+        (whole ? together : alone).push_back(std::move(job));
+    }
+    WrittenBlocks written;
+    if (!together.empty()) {
+        ConstBytes content = pack.bytes().first(bytes);
+        std::vector<StreamKind> streams = streams_for(together);
+        written = co_await or_return(co_await append_by_stream(content, std::move(streams)));
+    }
+
+    Batch batch;
+    std::size_t at = 0;
+    for (DestageJob& job : together) {
+        std::size_t blocks = job.blocks.count();
         bool unchanged = job.view.version == job.pin->version && job.pin->mutex.idle();
         if (planted(Bug::cleaner_ignores_newer)) unchanged = true;
-        if (built[i].ok() && unchanged) {
+        if (unchanged) {
             add_to_batch(job, written, at, batch);
         } else {
-            alone.push_back(&job);
+            alone.push_back(std::move(job));
         }
-        at += job.blocks.count();
+        at += blocks;
     }
     if (!batch.empty()) *last = commit(std::move(batch));
     written.claims.clear();
     Result<Done> outcome = Done{};
-    for (DestageJob* job : alone) {
+    for (DestageJob& each : alone) {
+        DestageJob* job = &each;
         auto result = co_await destage_alone(&job->pin, job->through);
         if (result.ok()) *last = std::max(*last, result.value());
         if (!result.ok() && outcome.ok()) outcome = result.error();
@@ -242,6 +260,7 @@ void FileData::State::carry_on(RegionTable::Pin* pin, BlockSet blocks, Batch& ba
         push_unstage(batch, id.file, from, to, kEveryRecord);
         for (const StagedPiece& piece : (*pin)->staged.within(from, to)) {
             push_stage(batch, id.file, piece.offset, std::string(text_of(piece.bytes())));
+            carried += piece.bytes().size();
         }
     }
 }
@@ -268,6 +287,7 @@ Task<Done> FileData::State::destage(Lsn through) {
     auto only = co_await or_return(co_await destaging.lock());
     through = std::min(through, last_lsn);  // What comes meanwhile is for the next one.
     Lsn last;
+    carried = 0;
     for (RegionId from;;) {
         co_await or_return(co_await committer.admit());
         std::uint64_t blocks_most = segments.max_append_bytes() / kBlockBytes;

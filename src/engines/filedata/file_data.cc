@@ -63,6 +63,10 @@ std::uint64_t FileData::staged_bytes() const {
     return state_->regions.totals().bytes();
 }
 
+bool FileData::destage_is_due() const {
+    return staged_bytes() > state_->settings.staged_bytes_usual + state_->carried;
+}
+
 Lsn FileData::oldest_staged() const {
     return state_->regions.totals().oldest();
 }

@@ -93,6 +93,8 @@ public:
     // Waits while more is staged than the bound; call before prepare_write, without locks.
     Task<Done> admit();
     std::uint64_t staged_bytes() const;
+    // More is staged than usual, beside what the last destage() had to leave.
+    bool destage_is_due() const;
     // The lsn of the oldest record with bytes that are still staged; 0 if none. The records that
     // unstaged older ones may not be durable yet: before the journal is trimmed by this, every
     // record that was appended when it was asked must be flushed.

@@ -148,7 +148,8 @@ struct FileData::State {
     FileDataSettings settings;
 
     RegionTable regions;
-    Lsn last_lsn;  // Of the last batch that was applied.
+    Lsn last_lsn;               // Of the last batch that was applied.
+    std::uint64_t carried = 0;  // Bytes that the last destage() could not write out.
     Signal unstaged;
     SharedMutex destaging;
 };

@@ -135,7 +135,7 @@ Task<std::uint64_t> Shard::verify(SegmentId segment) {
 }
 
 bool Shard::is_due() const {
-    return index.needs_checkpoint() || data.staged_bytes() > host_.settings.data.staged_bytes_usual;
+    return index.needs_checkpoint() || data.destage_is_due();
 }
 
 Lsn Shard::first_needed() const {

@@ -72,9 +72,13 @@ Task<Done> Core::keep_merging() {
 
 // Staged bytes to stripes, the index's table to a run.
 Task<Done> Core::keep_shard(Shard* shard) {
+    Nanos look_again = 0;
     while (!closing) {
         bool failed = false;
-        if (shard->data.staged_bytes() > settings.data.staged_bytes_usual) {
+        // Bytes of blocks that are lost stay staged: they are tried again, but not all the time.
+        bool much = shard->data.staged_bytes() > settings.data.staged_bytes_usual;
+        if (shard->data.destage_is_due() || (much && reactor.now() >= look_again)) {
+            look_again = reactor.now() + kIdle;
             auto destaged = co_await shard->data.destage(journal.last_appended());
             failed = !destaged.ok();
         }
