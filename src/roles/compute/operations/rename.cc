@@ -9,7 +9,6 @@
 namespace weft::compute {
 namespace {
 
-constexpr int kTriesMost = 16;
 // Deeper trees cannot be named by any path: a bound, so that a broken tree ends a walk.
 constexpr int kDepthMost = 1 << 16;
 
@@ -192,12 +191,9 @@ Task<Done> Rename::run() {
     to.directory = co_await or_return(co_await core_->pin_directory(to.directory_id));
     Changing from_guard(from.directory, caller_.session);
     Changing to_guard(to.directory, caller_.session);
-    bool with_rename_lock = false;
-    for (int tries = 0; tries < kTriesMost; ++tries) {
-        co_await or_return(co_await lock_and_find(with_rename_lock));
-        if (!moves_directory() || with_rename_lock) break;
-        with_rename_lock = true;  // It comes before the names: begin again.
-    }
+    co_await or_return(co_await lock_and_find(false));
+    // Its lock comes before the names: begin again.
+    if (moves_directory()) co_await or_return(co_await lock_and_find(true));
     auto plan = posix::plan_rename(from.end(), to.end(), flags_);
     if (!from.inode) {
         co_await or_return(co_await core_->settled(from.directory->changed));

@@ -93,7 +93,8 @@ TEST_F(Sharing, WhoDoesNotAnswerARecallLosesTheSession) {
 }
 
 Task<Done> open_into(Task<Opened> opening, std::optional<Result<Opened>>* opened) {
-    opened->emplace(co_await opening);
+    auto ended = co_await opening;
+    opened->emplace(std::move(ended));
     co_return Done{};
 }
 
