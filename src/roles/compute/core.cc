@@ -60,16 +60,20 @@ Lsn commit_everywhere(Core& core, Transaction transaction) {
     return core.commit(std::move(transaction));
 }
 
+bool Core::is_behind() const {
+    auto behind = [](const auto& item) {
+        return item.second->index.is_behind();
+    };
+    return journal_bytes() > journal_bytes_wait() ||
+           std::any_of(shards.begin(), shards.end(), behind);
+}
+
 Task<Done> Core::admit_request(Nanos by) {
     // Longer than any merge takes that is worth waiting for; then whoever asks decides.
     constexpr Nanos kWaitInVain = 10 * kSecond;
     constexpr Nanos kWaitMost = 600 * kSecond;
     Nanos ends = earlier_of(by, kWaitMost);
-    auto behind = [](const auto& item) {
-        return item.second->index.is_behind();
-    };
-    while (!closing && (journal_bytes() > journal_bytes_wait() ||
-                        std::any_of(shards.begin(), shards.end(), behind))) {
+    while (!closing && is_behind()) {
         trimming.notify_all();
         merging.notify_all();
         bool in_time = co_await merged.wait(earlier_of(ends, kWaitInVain));

@@ -101,6 +101,8 @@ public:
     // Of requests: waits while the indexes cannot take more either, or the journal is too long.
     // retry_later: nothing got shorter for a while.
     Task<Done> admit_request(Nanos deadline);
+    // It would wait for the duties.
+    bool is_behind() const;
     Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
     Task<Done> flushed(Lsn lsn) override { return journal.flushed(lsn); }
     // Never goes back.

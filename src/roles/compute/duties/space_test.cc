@@ -369,6 +369,27 @@ TEST_F(Space, ACopyNeedsRoomForWhatThereIsAndNotForWhatWasAskedFor) {
     EXPECT_EQ(copied.value(), 99999U);
 }
 
+TEST_F(Space, ACopyEndsWhereItsNextPieceWouldHaveToWait) {
+    constexpr std::uint64_t kBytes = 32 * kMiB;
+    FileId from = make_file(root(), "from");
+    FileId to = make_file(root(), "to");
+    std::string bytes(kMiB, 'c');
+    for (std::uint64_t at = 0; at < kBytes; at += kMiB) ASSERT_EQ(write(from, at, bytes), Code::ok);
+    wait(kSecond);
+    int calls = 0;
+    for (std::uint64_t copied = 0; copied < kBytes - 1; ++calls) {
+        // Not aligned with it, so that each piece is staged.
+        auto more = run(role->copy_range(next(), from, copied + 1, to, copied, kBytes));
+        ASSERT_TRUE(more.ok()) << name_of(more.code()) << " " << more.error().what;
+        ASSERT_GT(more.value(), 0U);
+        copied += more.value();
+        auto report = run(role->report());
+        EXPECT_LT(report.value().journal_bytes, settings.journal_bytes_most * 3);
+    }
+    EXPECT_GT(calls, 1);
+    EXPECT_EQ(read(to, kBytes - 5, 10), "cccc");
+}
+
 TEST_F(Space, TheJournalStaysShortAndARestartFindsEverything) {
     FileId d = make_directory(root(), "d");
     for (int i = 0; i < 2000; ++i) {

@@ -49,6 +49,8 @@ public:
 private:
     std::uint64_t piece_bytes() const;
     bool can_share(std::uint64_t length) const;
+    // For the cleaner, for staged bytes to be written out, or for the journal to be trimmed.
+    bool would_wait(std::uint64_t length) const;
     Task<Done> copy_piece(std::uint64_t length);
     Task<Done> prepare(FileChange* prepared, Buffer* buffer, std::uint64_t length);
 
@@ -92,6 +94,14 @@ Task<Done> Copy::prepare(FileChange* prepared, Buffer* buffer, std::uint64_t len
     co_return co_await prepared->write(plan_.to_offset, bytes);
 }
 
+bool Copy::would_wait(std::uint64_t length) const {
+    if (core_->is_behind()) return true;
+    if (can_share(length)) return false;
+    const Shard& target = core_->region_shard(plan_.to, plan_.to_offset / kRegionBytes);
+    bool staged = target.data.staged_bytes() > core_->settings.data.staged_bytes_most;
+    return staged || core_->delay_for(length) != Nanos{0};
+}
+
 Task<Done> Copy::copy_piece(std::uint64_t length) {
     Buffer buffer;
     FileChange prepared(core_, to_);
@@ -116,9 +126,8 @@ Task<Done> Copy::copy_piece(std::uint64_t length) {
 Task<std::uint64_t> Copy::run() {
     while (plan_.length > 0) {
         std::uint64_t length = piece_bytes();
-        // Nobody waits for the cleaner with the files locked.
-        bool waits = copied_ > 0 && !can_share(length) && core_->delay_for(length) != Nanos{0};
-        if (waits) break;
+        // Nobody waits with the files locked.
+        if (copied_ > 0 && would_wait(length)) break;
         auto done = co_await copy_piece(length);
         if (!done.ok() && copied_ == 0) co_return done.error();
         if (!done.ok()) break;
