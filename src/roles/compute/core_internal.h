@@ -42,6 +42,7 @@ struct Filesystem {
 struct SpacePatience {
     Nanos ends = 0;   // Whatever happens meanwhile; 0: it has not waited yet.
     Nanos until = 0;  // If nothing comes free before.
+    Nanos since = 0;  // When it began to wait, or something came free last.
     std::uint64_t freed = 0;
 };
 
@@ -198,7 +199,10 @@ public:
     std::optional<Nanos> delay_for(std::uint64_t bytes);
     // Until the cleaner may have freed something, for a moment at most. retry_later: nothing came
     // free in a minute of such waits; as long as something does, they go on until the deadline.
+    // out_of_space: there is no room, and nothing that could make some.
     Task<Done> wait_for_segments(Nanos deadline, SpacePatience* patience);
+    // More lives than there is room for, as after drives failed, and nothing is being freed.
+    bool is_overfull();
     // out_of_space: a filesystem is as a disk of its capacity, and all together as one of theirs.
     Result<Done> check_capacity(FilesystemId filesystem, std::int64_t more_blocks) const;
     // The same, and tells how many there was no room for.

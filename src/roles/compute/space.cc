@@ -16,6 +16,8 @@ constexpr Nanos kDelayMost = 20 * kMillisecond;
 // How long a request waits for a cleaner that frees nothing, and for one that gets on.
 constexpr Nanos kWaitInVain = 60 * kSecond;
 constexpr Nanos kWaitMost = 600 * kSecond;
+// Nothing is left to clean for so long: it is no moment between two segments.
+constexpr Nanos kOverfullFor = 5 * kSecond;
 // How long a request waits for a purge to make room.
 constexpr Nanos kPurgeWaitMost = 60 * kSecond;
 // Emptied segments are freed by the journal's next flush, which nobody announces.
@@ -108,6 +110,16 @@ std::uint64_t Core::cleaning_starts_below(const segments::SegmentSpace& space) c
     return std::max(few, space.segments / 64) * space.segment_blocks;
 }
 
+bool Core::is_overfull() {
+    if (room_blocks() > 0 || !being_purged.empty() || emptied_blocks() > 0) return false;
+    for (const auto& [id, passed] : passed_over) {
+        for (const auto& [segment, until] : passed) {
+            if (until == INT64_MAX) return false;  // It is being cleaned.
+        }
+    }
+    return !choose_victim().has_value();
+}
+
 Task<Done> Core::wait_for_segments(Nanos by, SpacePatience* patience) {
     std::uint64_t freed = 0;
     for (const auto& [id, shard] : shards) freed += shard->segments.counters().segments_freed;
@@ -115,10 +127,13 @@ Task<Done> Core::wait_for_segments(Nanos by, SpacePatience* patience) {
     if (first) patience->ends = earlier_of(by, kWaitMost);
     if (first || freed != patience->freed) {
         patience->freed = freed;
+        patience->since = reactor.now();
         patience->until = earlier_of(patience->ends, kWaitInVain);
     }
     bool late = reactor.now() >= patience->until;
     if (late) co_return Error{Code::retry_later, "compute.space"};
+    bool long_enough = reactor.now() - patience->since >= kOverfullFor;
+    if (long_enough && is_overfull()) co_return Error{Code::out_of_space, "compute.overfull"};
     cleaning.notify_all();
     (void)co_await cleaned.wait(earlier_of(patience->until, kLookAgain));
     if (closing) co_return Error{Code::cancelled, "compute.space"};
@@ -176,7 +191,7 @@ Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks,
 Task<bool> Core::has_passed(Shortage* shortage, FilesystemId filesystem, Nanos deadline) {
     std::int64_t lacking = std::exchange(shortage->lacking, 0);
     bool no_segment = std::exchange(shortage->no_segment, false);
-    if (shortage->purged_by == 0) shortage->purged_by = earlier_of(deadline, kPurgeWaitMost);
+    if (lacking > 0 && shortage->purged_by == 0) shortage->purged_by = earlier_of(deadline, kPurgeWaitMost);
     Nanos by = shortage->purged_by;
     bool has_come = co_await or_return(co_await room_has_come(this, filesystem, lacking, by));
     if (has_come || !no_segment) co_return has_come;
