@@ -191,7 +191,8 @@ Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks,
 Task<bool> Core::has_passed(Shortage* shortage, FilesystemId filesystem, Nanos deadline) {
     std::int64_t lacking = std::exchange(shortage->lacking, 0);
     bool no_segment = std::exchange(shortage->no_segment, false);
-    if (lacking > 0 && shortage->purged_by == 0) shortage->purged_by = earlier_of(deadline, kPurgeWaitMost);
+    bool begins = lacking > 0 && shortage->purged_by == 0;
+    if (begins) shortage->purged_by = earlier_of(deadline, kPurgeWaitMost);
     Nanos by = shortage->purged_by;
     bool has_come = co_await or_return(co_await room_has_come(this, filesystem, lacking, by));
     if (has_come || !no_segment) co_return has_come;

@@ -39,9 +39,9 @@ bool may_free_blocks(const InodeRecord& record, std::uint64_t size) {
     return size < record.size || (size == record.size && record.blocks > 0);
 }
 
-// A smaller size, or the same one, and perhaps other attributes with it. The size, and a marker of what is left to
-// free, are committed first; then blocks are freed in bounded steps, all under the inode's
-// exclusive lock, so that nobody extends the file before. A restart finds the marker.
+// A smaller size, or the same one, and perhaps other attributes with it. The size, and a marker of
+// what is left to free, are committed first; then blocks are freed in bounded steps, all under the
+// inode's exclusive lock, so that nobody extends the file before. A restart finds the marker.
 Task<Lsn> truncate(Core* core, Caller caller, InodePin inode, AttributeChange asked,
                    std::string acl) {
     FileId file = inode->id;
