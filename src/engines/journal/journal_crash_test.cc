@@ -1,4 +1,5 @@
 #include "engines/journal/journal_testing_internal.h"
+#include "platform/runtime/gate.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -206,6 +207,32 @@ TEST(JournalCrash, KeepsThePrefixLawWhateverHappens) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         CrashRun(seed).run(12);
         if (HasFatalFailure()) return;
+    }
+}
+
+// A crash before the mark leaves the old chain, which then must be whole.
+TEST(Journal, FreesNothingOfADriveThatComesBackWhileItIsOpened) {
+    constexpr std::uint32_t kDrives = 6;
+    World world(1, kDrives, 64, 64);
+    ASSERT_TRUE(world.reopen().ok());
+    for (std::size_t i = 1; i <= 50; ++i) {
+        ASSERT_TRUE(world.commit(std::string(i * 997, 'r')).ok());
+    }
+    for (std::uint32_t away = 0; away < kDrives; ++away) {
+        std::uint32_t before = world.drives.free_slots(DriveId{away});
+        world.drives.set_gone(DriveId{away}, true);
+        world.restart();
+        Gate gate(world.reactor);
+        gate.spawn(world.opening());
+        std::uint64_t reads = world.drives.reads();
+        while (world.drives.reads() == reads) ASSERT_TRUE(world.reactor.step());
+        world.drives.set_gone(DriveId{away}, false);  // Others have been taken over.
+        std::uint64_t writes = world.drives.writes();
+        while (world.drives.writes() == writes) ASSERT_TRUE(world.reactor.step());
+        EXPECT_LE(world.drives.free_slots(DriveId{away}), before) << away;
+        ASSERT_TRUE(world.reactor.run(gate.close()).ok());
+        ASSERT_EQ(world.journal->last_appended(), Lsn{50});
+        ASSERT_EQ(world.replayed.size(), 50U);
     }
 }
 

@@ -340,29 +340,6 @@ TEST(Journal, CopiesWhatLostPiecesWhenOpened) {
     }
 }
 
-// A crash before the mark leaves the old chain, which then must be whole.
-TEST(Journal, FreesNothingOfADriveThatComesBackWhileItIsOpened) {
-    World world(1, kDrives, kSlots, kSlotBlocks);
-    ASSERT_TRUE(world.reopen().ok());
-    for (std::uint64_t i = 1; i <= 50; ++i) ASSERT_TRUE(world.commit(text(i, i * 997)).ok());
-    for (std::uint32_t away = 0; away < kDrives; ++away) {
-        std::uint32_t before = world.drives.free_slots(DriveId{away});
-        world.drives.set_gone(DriveId{away}, true);
-        world.restart();
-        Gate gate(world.reactor);
-        gate.spawn(world.opening());
-        std::uint64_t reads = world.drives.reads();
-        while (world.drives.reads() == reads) ASSERT_TRUE(world.reactor.step());
-        world.drives.set_gone(DriveId{away}, false);  // Others have been taken over.
-        std::uint64_t writes = world.drives.writes();
-        while (world.drives.writes() == writes) ASSERT_TRUE(world.reactor.step());
-        EXPECT_LE(world.drives.free_slots(DriveId{away}), before) << away;
-        ASSERT_TRUE(world.reactor.run(gate.close()).ok());
-        ASSERT_EQ(world.journal->last_appended(), Lsn{50});
-        ASSERT_EQ(world.replayed.size(), 50U);
-    }
-}
-
 TEST(Journal, FencesItsForerunner) {
     World world(1, kDrives, kSlots, kSlotBlocks);
     ASSERT_TRUE(world.reopen().ok());
