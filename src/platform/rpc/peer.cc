@@ -9,6 +9,7 @@
 namespace weft::rpc {
 namespace {
 
+constexpr std::size_t kPieceBytes = 64 * kKiB;
 constexpr Error kClosed{Code::unavailable, "rpc.closed"};
 
 std::uint32_t body_checksum(ConstBytes meta, ConstBytes payload) {
@@ -101,8 +102,13 @@ Task<Done> Peer::receive(FrameHeader header) {
     if (!meta.empty()) co_await or_return(co_await stream_->read(meta));
     if (header.payload_bytes > 0) {
         request.payload = Buffer(header.payload_bytes);
-        Bytes payload = request.payload.bytes();
-        co_await or_return(co_await stream_->read(payload));
+        // Over a slow line it takes its time, and who sends is not silent meanwhile.
+        for (std::size_t at = 0; at < request.payload.size(); at += kPieceBytes) {
+            std::size_t count = std::min(kPieceBytes, request.payload.size() - at);
+            Bytes piece = request.payload.bytes().subspan(at, count);
+            co_await or_return(co_await stream_->read(piece));
+            last_heard_ = reactor_.now();
+        }
     }
     if (body_checksum(bytes_of(request.meta), request.payload.bytes()) != header.body_crc) {
         co_return Error{Code::corrupt, "rpc.body"};
@@ -215,6 +221,8 @@ Task<Peer::Answer> Peer::call(std::uint32_t method, std::string meta, ConstBytes
     header.patience_ms =
         static_cast<std::uint32_t>(std::clamp<Nanos>(patience / kMillisecond, 1, UINT32_MAX));
     co_await or_return(co_await send(header, meta, payload));
+    // What was sent late, behind other frames or over a slow line, is not answered any faster.
+    deadline = std::max(deadline, reactor_.now() + patience / 2);
     while (!pending.done) {
         bool in_time = co_await pending.arrived.wait(deadline);
         if (!in_time && !pending.done) co_return Error{Code::retry_later, "rpc.deadline"};

@@ -69,13 +69,14 @@ public:
     Task<Done> run();
     void close();
     bool closed() const { return closed_; }
-    // When the last frame came in, of the reactor's clock; at first, when the peer was made.
+    // When bytes last came in, of the reactor's clock; at first, when the peer was made.
     Nanos last_heard() const { return last_heard_; }
 
     // `payload` is sent from where it lies, and the reply's payload is copied into `into`.
     // Both stay valid until the task ends; the task may be destroyed before that.
-    // Errors: what the handler gave; unavailable; retry_later (no reply by the deadline);
-    // corrupt (the reply is longer than `into`).
+    // Errors: what the handler gave; unavailable; retry_later (no reply by the deadline, and for
+    // half the time that it left from when the request was sent); corrupt (the reply is longer
+    // than `into`).
     struct Answer {
         std::string meta;
         std::size_t payload_bytes = 0;

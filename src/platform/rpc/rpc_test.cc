@@ -1,5 +1,6 @@
 #include "platform/base/bytes.h"
 #include "platform/rpc/peer.h"
+#include "platform/simulated/simulated_network.h"
 #include "platform/simulated/simulated_reactor.h"
 #include "platform/simulated/simulated_stream.h"
 
@@ -50,6 +51,17 @@ private:
 struct Pair {
     Pair() : handler(reactor), client_handler(reactor), gate(reactor) {
         auto [left, right] = make_simulated_streams(reactor, kMillisecond);
+        begin(std::move(left), std::move(right));
+    }
+    explicit Pair(SimulatedLink link) : handler(reactor), client_handler(reactor), gate(reactor) {
+        wires = std::make_unique<SimulatedNetwork>(reactor, 1);
+        wires->set_link("a", "b", link);
+        auto listening = wires->at("b").listen("b:1");
+        auto left = reactor.run(wires->at("a").connect("b:1", kForEver));
+        auto right = reactor.run(listening.value()->accept());
+        begin(std::move(left).value(), std::move(right).value());
+    }
+    void begin(std::unique_ptr<Stream> left, std::unique_ptr<Stream> right) {
         client = std::make_unique<Peer>(reactor, std::move(left), &client_handler);
         server = std::make_unique<Peer>(reactor, std::move(right), &handler);
         gate.spawn(client->run());
@@ -67,6 +79,7 @@ struct Pair {
     }
 
     SimulatedReactor reactor;
+    std::unique_ptr<SimulatedNetwork> wires;
     TestHandler handler;
     TestHandler client_handler;
     Gate gate;
@@ -113,6 +126,30 @@ TEST(Rpc, EndsWaitingCallsWhenTheStreamDies) {
     pair.gate.spawn(kill(&pair));
     EXPECT_EQ(pair.call(kNever, "", {}, {}).code(), Code::unavailable);
     EXPECT_EQ(pair.call(kEcho, "", {}, {}).code(), Code::unavailable);
+}
+
+TEST(Rpc, WhoSendsOverASlowLineIsHeardAllTheWhile) {
+    SimulatedLink slow;
+    slow.bytes_a_second = 256 * kKiB;
+    Pair pair(slow);
+    std::vector<std::byte> data(2 * kMiB, std::byte{7});
+    auto send = [](Pair* at, ConstBytes from) -> Task<Done> {
+        Bytes none;
+        auto answer = co_await at->client->call(kFail, "", from, none, kForEver);
+        co_return answer.error();
+    };
+    auto listen = [](Pair* at) -> Task<Done> {
+        for (int second = 1; second < 8; ++second) {
+            co_await sleep(at->reactor, kSecond);
+            EXPECT_LT(at->reactor.now() - at->server->last_heard(), kSecond) << second;
+        }
+        co_return Done{};
+    };
+    pair.gate.spawn(send(&pair, data));
+    pair.gate.spawn(listen(&pair));
+    // It waits behind all of that, and is answered as soon as its turn has come.
+    auto behind = pair.client->call(kEcho, "behind", {}, {}, pair.reactor.now() + 4 * kSecond);
+    EXPECT_TRUE(pair.reactor.run(std::move(behind)).ok());
 }
 
 // What waits for the client (a lock) must not keep the connection for ever once it is gone.

@@ -73,7 +73,9 @@ Task<Done> Connection::ping_always() {
         while (!stopping_ && reactor_.now() < next) (void)co_await stopped_.wait(next);
         if (stopping_ || compute_.closed()) continue;
         auto answered = co_await compute_.ping(reactor_.now() + kPingMost);
-        if (answered.code() == Code::retry_later) compute_.close();
+        // Behind a long answer that still comes in the ping's waits.
+        bool silent = reactor_.now() - compute_.last_heard() >= kPingMost;
+        if (answered.code() == Code::retry_later && silent) compute_.close();
     }
     co_return Done{};
 }

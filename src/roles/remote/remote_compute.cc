@@ -55,6 +55,10 @@ bool RemoteCompute::closed() const {
     return connection_ == nullptr || connection_->peer.closed();
 }
 
+Nanos RemoteCompute::last_heard() const {
+    return connection_ == nullptr ? 0 : connection_->peer.last_heard();
+}
+
 // The session goes with the connection, which `unavailable` would not say.
 template <class R>
 Task<R> RemoteCompute::ask(std::shared_ptr<Connection> to, Method method, std::string arguments,

@@ -26,6 +26,8 @@ public:
     Task<Done> run();
     void close();
     bool closed() const;
+    // When bytes last came in; see rpc::Peer.
+    Nanos last_heard() const;
 
     // At most one session a connection. Recalls go to `holder`.
     Task<SessionId> open_session(LeaseHolder* holder, Client client) override;
