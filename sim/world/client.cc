@@ -301,6 +301,7 @@ Task<Done> Client::hold(Operation operation) {
     // At once: a session that is lost from here on is asked for this one.
     FileId before = std::exchange(held_, file);
     std::uint64_t handle = std::exchange(handle_, opened.handle);
+    held_is_lost_ = false;  // What was lost while it opened is what it lets go of now.
     if (before.inode == InodeId()) co_return Done{};
     co_return co_await compute_.release(caller(), before, handle);
 }
