@@ -79,8 +79,8 @@ TEST_F(ControlServerTest, WhoIsCutOffInTheMiddleGivesUpAndItIsDoneAllTheSame) {
     std::optional<Result<Reply>> reply;
     auto asking = [](ControlServerTest* test, std::optional<Result<Reply>>* into) -> Task<Done> {
         Json body{{"verb", "check"}};
-        Network* network = &test->network.at("client");
-        *into = co_await request(test->reactor, network, "server:1", std::move(body));
+        Network* client = &test->network.at("client");
+        *into = co_await request(test->reactor, client, "server:1", std::move(body));
         co_return Done{};
     };
     gate.spawn(asking(this, &reply));
@@ -114,8 +114,8 @@ TEST_F(ControlServerTest, StopsWhenWhatWasAskedIsAnswered) {
     std::optional<Result<Reply>> reply;
     auto asking = [](ControlServerTest* test, std::optional<Result<Reply>>* into) -> Task<Done> {
         Json body{{"verb", "check"}};
-        Network* network = &test->network.at("client");
-        *into = co_await request(test->reactor, network, "server:1", std::move(body));
+        Network* client = &test->network.at("client");
+        *into = co_await request(test->reactor, client, "server:1", std::move(body));
         co_return Done{};
     };
     gate.spawn(asking(this, &reply));
