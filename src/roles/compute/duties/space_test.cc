@@ -441,31 +441,6 @@ TEST_F(Space, DrivesThatFailAreRebuiltOntoOthers) {
     EXPECT_EQ(read(file, 0, bytes.size()), bytes);
 }
 
-// What lives is more than the drives that are left hold with room to clean.
-TEST_F(Space, OnceDrivesFailOnFullOnesWritesAreRefusedAndNotHeldUp) {
-    int fitted = fill(0);
-    for (std::uint32_t lost : {1U, 4U}) {
-        drives.set_gone(DriveId{lost}, true);
-        map.drives[lost].state = DriveState::failed;
-        ++map.epoch.value;
-        ASSERT_TRUE(run(role->set_map(map)).ok());
-        wait(10 * kSecond);
-    }
-    FileId file = id(look_up(root(), "f0").value().inode);
-    Nanos before = reactor.now();
-    for (int i = 0; i < 100; ++i) {
-        Code code = write(file, static_cast<std::uint64_t>(i + 1) * kMiB, std::string(kMiB, 'x'));
-        EXPECT_EQ(code, Code::out_of_space) << i;
-        if (code != Code::out_of_space) break;
-    }
-    EXPECT_LT(reactor.now() - before, 100 * 20 * kSecond);
-    for (int i = 0; i < fitted / 2; ++i) {
-        ASSERT_TRUE(run(role->unlink(next(), root(), "f" + std::to_string(i + 1))).ok());
-    }
-    wait(20 * kSecond);
-    EXPECT_EQ(write(file, 0, std::string(kMiB, 'y')), Code::ok);
-}
-
 TEST_F(Space, TheCheckGoesOnPastALostPartOfAnIndexAndNamesWhatIsLost) {
     for (int i = 0; i < 60; ++i) {
         FileId file = make_file(root(), "f" + std::to_string(i));
