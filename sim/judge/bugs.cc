@@ -108,6 +108,12 @@ constexpr std::array kBugs = {
     BugText{Bug::lock_ignores_readers, "lock_ignores_readers",
             "an exclusive lock is granted beside a shared one"},
     BugText{Bug::lock_wakes_nobody, "lock_wakes_nobody", "an unlock wakes nobody who waits"},
+    BugText{Bug::recall_answered_before_flush, "recall_answered_before_flush",
+            "a mount answers a recall before it has sent what it wrote behind"},
+    BugText{Bug::recall_leaves_pages, "recall_leaves_pages",
+            "a recall leaves the kernel its pages and drops attributes alone"},
+    BugText{Bug::entry_kept_without_lease, "entry_kept_without_lease",
+            "the kernel may keep names of a directory that no lease covers"},
 };
 static_assert(kBugs.size() + 1 == static_cast<std::size_t>(Bug::count));
 

@@ -68,6 +68,10 @@ enum class Bug : std::uint8_t {
     // Locks
     lock_ignores_readers,
     lock_wakes_nobody,
+    // Frontend
+    recall_answered_before_flush,
+    recall_leaves_pages,
+    entry_kept_without_lease,
     count,
 };
 

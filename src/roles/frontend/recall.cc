@@ -1,3 +1,4 @@
+#include "platform/base/planted.h"
 #include "roles/frontend/mount_internal.h"
 
 #include <algorithm>
@@ -30,11 +31,14 @@ Task<Done> Mount::recall(Recall recall) {
         file->lease = std::min(file->lease, recall.keep);
         file->attributes_valid = false;
         file->no_capability = false;
-        if (recall.keep != LeaseMode::write) (void)co_await write_behind_.flush(file);
+        bool early = planted(Bug::recall_answered_before_flush);
+        if (recall.keep != LeaseMode::write && early) write_behind_.start(file);
+        if (recall.keep != LeaseMode::write && !early) (void)co_await write_behind_.flush(file);
     }
 
     bool nothing_kept = recall.keep == LeaseMode::none;
     bool pages = recall.data || nothing_kept || !recall.name.empty();
+    if (planted(Bug::recall_leaves_pages)) pages = false;
     (void)co_await invalidate(inode, pages);
     bool one_entry = !recall.name.empty() && !nothing_kept;
     if (one_entry) {
