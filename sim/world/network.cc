@@ -23,7 +23,8 @@ public:
         auto find = [](const std::string&) {
             return std::optional<FilesystemId>(kFilesystem);
         };
-        door_ = std::make_unique<embedded::RemoteDoor>(network.reactor_, compute, *this, find);
+        door_ = std::make_unique<embedded::RemoteDoor>(network.reactor_, compute, *this, find,
+                                                       compute.lease_terms());
         auto listener = network.network_.at(kCompute).listen(kAddress);
         CHECK(listener.ok());
         door_->serve(std::move(listener).value());
@@ -80,6 +81,7 @@ public:
     ComputeService& compute() override { return connection_.compute(); }
     bool far() const override { return true; }
     bool closed() const override { return connection_.closed(); }
+    const LeaseTerm* lease_term() const override { return connection_.lease_term(); }
     std::optional<Nanos> over_since() const override { return network_.over_since(number_); }
     Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override {
         client.number = number_;

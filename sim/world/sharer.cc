@@ -19,7 +19,8 @@ constexpr Nanos kLeftLookEvery = 100 * kMicrosecond;
 constexpr std::uint64_t kLateMost = 2 * kMillisecond;
 constexpr std::uint64_t kHoldMost = 3 * kMillisecond;
 constexpr Nanos kPause = 10 * kMillisecond;
-// A client that nobody tells finds out by asking: 1 s, and 4 s without an answer.
+// A client that nobody tells finds out by asking: half a second, and 4 s without an answer. Long
+// before that it uses nothing any more that it has cached.
 constexpr Nanos kKnowsWithin = 6 * kSecond;
 
 ValueBytes bytes_of_value(std::uint64_t value) {
@@ -112,6 +113,21 @@ void Sharer::session_ended() {
     buffered_ = Buffered();
     left_handles_.clear();
     std::erase_if(commons_.grips_, [this](const auto& grip) { return grip.by == this; });
+}
+
+void Sharer::term_ended() {
+    (void)covered();
+}
+
+// As a frontend does: what is buffered stays to be sent, under the session if that goes on.
+bool Sharer::covered() {
+    const LeaseTerm* term = way_ == nullptr ? nullptr : way_->lease_term();
+    bool covers = term == nullptr || term->covers(commons_.reactor_.now());
+    if (std::exchange(covered_, covers) == covers) return covers;
+    for (auto& [file, count] : recalls_) ++count;
+    cached_.clear();
+    directory_leased_ = false;
+    return covers;
 }
 
 // True if it went well, or if that it did not is no news.
@@ -216,6 +232,7 @@ Task<Done> Sharer::write(Register* at) {
     if (at->kind == Kind::name) co_return co_await replace_name(at);
     std::uint64_t value = ++commons_.last_value_;
     std::size_t number = at->history.begin_write(value, commons_.tick());
+    if (buffered_.at == at && !covered()) co_await or_return(co_await give_back());
     if (buffered_.at == at) {
         cached_.erase(at);
         buffered_.value = value;
@@ -259,7 +276,8 @@ Task<std::uint64_t> Sharer::fetch_name(Register* at, bool* may_keep) {
     if (!directory_leased_) {
         std::uint64_t seen = recalls_[directory];
         Node node = co_await or_return(co_await compute.getattr(caller(), directory));
-        directory_leased_ = node.lease >= LeaseMode::read && undisturbed(directory, seen);
+        directory_leased_ =
+            covered() && node.lease >= LeaseMode::read && undisturbed(directory, seen);
     }
     *may_keep = directory_leased_;
     Node node = co_await or_return(co_await compute.lookup(caller(), directory, at->name));
@@ -267,13 +285,14 @@ Task<std::uint64_t> Sharer::fetch_name(Register* at, bool* may_keep) {
 }
 
 Task<std::uint64_t> Sharer::look(Register* at) {
+    bool may_use = covered();
     auto known = cached_.find(at);
-    if (known != cached_.end()) co_return known->second;
+    if (may_use && known != cached_.end()) co_return known->second;
     FileId file = leased_by(*at);
     std::uint64_t seen = recalls_[file];
     bool may_keep = false;
     std::uint64_t value = co_await or_return(co_await fetch(at, &may_keep));
-    if (may_keep && undisturbed(file, seen) && !ended_) cached_[at] = value;
+    if (covered() && may_keep && undisturbed(file, seen) && !ended_) cached_[at] = value;
     co_return value;
 }
 
@@ -289,14 +308,14 @@ Task<std::uint64_t> Sharer::look_surely(Register* at) {
 // What it has buffered itself is no news to anybody.
 Task<Done> Sharer::read(Register* at) {
     co_await or_return(co_await until_left());
+    if (buffered_.at == at && !covered()) co_await or_return(co_await give_back());
     if (buffered_.at == at && buffered_.value.has_value()) {
         co_await sleep(commons_.reactor_, kMicrosecond);
         co_return Done{};
     }
     RegisterHistory::Moment begin = commons_.tick();
     std::uint64_t value = co_await or_return(co_await look(at));
-    // Until it hears of it, a client may use what it has cached under a session that is over.
-    if (!unaware()) at->history.read(value, begin, commons_.tick());
+    at->history.read(value, begin, commons_.tick());
     co_await sleep(commons_.reactor_, kMicrosecond);
     co_return Done{};
 }
@@ -309,7 +328,7 @@ Task<Done> Sharer::take_write_lease(Register* at) {
     ComputeService& compute = way_->compute();
     std::uint64_t seen = recalls_[at->file];
     Opened opened = co_await or_return(co_await compute.open(caller(), at->file, LeaseMode::write));
-    bool given = opened.node.lease == LeaseMode::write && undisturbed(at->file, seen);
+    bool given = covered() && opened.node.lease == LeaseMode::write && undisturbed(at->file, seen);
     if (!given) co_return co_await compute.release(caller(), at->file, opened.handle);
     buffered_.at = at;
     buffered_.handle = opened.handle;

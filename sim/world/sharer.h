@@ -31,6 +31,7 @@ public:
 
     Task<Done> recall(Recall recall) override;
     void session_ended() override;
+    void term_ended() override;
 
 private:
     using Register = Commons::Register;
@@ -65,6 +66,9 @@ private:
     Task<Done> use_lock();
     Task<Done> sync();
 
+    // Whether what is cached or buffered may be used; if it may not, nothing of it stays but what
+    // is to be sent.
+    bool covered();
     // Over the network an answer may not come, and the session has ended then.
     bool lost(Code code);
     // Whether the session is over at compute, which this client may not know yet.
@@ -77,6 +81,7 @@ private:
     SessionId session_;
     std::uint64_t seq_ = 0;
     bool ended_ = true;
+    bool covered_ = false;                     // By the lease term, when it was last looked at.
     std::map<FileId, std::uint64_t> recalls_;  // How often each was recalled.
     std::map<const Register*, std::uint64_t> cached_;
     bool directory_leased_ = false;

@@ -2,6 +2,7 @@
 
 #include "model/ids/ids.h"
 #include "model/layout/records.h"
+#include "model/services/lease_term.h"
 #include "platform/runtime/task.h"
 
 #include <cstdint>
@@ -215,6 +216,9 @@ public:
     virtual Task<Done> recall(Recall recall) = 0;
     // The session is over, although nobody closed it: no lease covers anything any more.
     virtual void session_ended() {}
+    // SessionHost::lease_term() is over: nothing that is cached may be used until it covers again.
+    // Whoever uses a cache looks at it as well: this may come late.
+    virtual void term_ended() {}
 };
 
 // Who opens a session. A client that lost its session comes back under its number: requests of
@@ -233,6 +237,9 @@ public:
     virtual Task<SessionId> open_session(LeaseHolder* holder, Client client) = 0;
     // Its leases, locks and open files go. Not an error if it has ended already.
     virtual Task<Done> close_session(SessionId session) = 0;
+    // While it covers, what is cached in the session that was opened last may be used. nullptr: for
+    // as long as the session lasts, whose end is heard of at once.
+    virtual const LeaseTerm* lease_term() const { return nullptr; }
 };
 
 // A mount in another process, as it introduces itself.
@@ -246,6 +253,7 @@ struct MountHello {
 struct MountWelcome {
     SessionId session;
     FilesystemId filesystem;
+    Nanos lease_term = 0;  // LeaseTerms::term.
 };
 
 // Where mounts in other processes come in.

@@ -100,7 +100,7 @@ auto fields(T& v) {
 }
 template <Is<MountWelcome> T>
 auto fields(T& v) {
-    return std::tie(v.session, v.filesystem);
+    return std::tie(v.session, v.filesystem, v.lease_term);
 }
 template <Is<Recall> T>
 auto fields(T& v) {

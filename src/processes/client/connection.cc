@@ -7,7 +7,10 @@ namespace {
 
 constexpr Nanos kConnectMost = 2 * kSecond;
 constexpr Nanos kCallMost = 30 * kSecond;
-constexpr Nanos kPingEvery = 1 * kSecond;
+// Often enough that one of them may be late, and the lease term is renewed nevertheless.
+constexpr Nanos kPingEvery = 500 * kMillisecond;
+// While nothing is covered.
+constexpr Nanos kPingAgain = 50 * kMillisecond;
 constexpr Nanos kPingMost = 4 * kSecond;
 
 class NoLeases : public LeaseHolder {
@@ -23,9 +26,11 @@ Connection::Connection(Reactor& reactor, Network& network, std::string address, 
       address_(std::move(address)),
       hello_(std::move(hello)),
       compute_(reactor, kCallMost),
+      term_changed_(reactor),
       stopped_(reactor),
       background_(reactor) {
     background_.spawn(ping_always());
+    background_.spawn(watch_term());
 }
 
 Task<FilesystemId> Connection::find_filesystem() {
@@ -44,6 +49,7 @@ Task<SessionId> Connection::open_session(LeaseHolder* holder, Client client) {
     background_.spawn(compute_.run());
     MountHello hello = hello_;
     hello.client = client;
+    Nanos sent = reactor_.now();
     auto welcome = co_await compute_.attach(holder, std::move(hello));
     if (!welcome.ok()) {
         (void)co_await compute_.close_session(SessionId());
@@ -56,12 +62,16 @@ Task<SessionId> Connection::open_session(LeaseHolder* holder, Client client) {
     }
     filesystem_ = filesystem;
     session_ = welcome.value().session;
+    holder_ = holder;
+    term_.begin(sent, welcome.value().lease_term);
+    term_changed_.notify_all();
     co_return session_;
 }
 
 // Earlier sessions have gone with their connections.
 Task<Done> Connection::close_session(SessionId session) {
     if (session != session_) co_return Done{};
+    holder_ = nullptr;
     co_return co_await compute_.close_session(session);
 }
 
@@ -69,13 +79,37 @@ Task<Done> Connection::close_session(SessionId session) {
 // network. It thinks the same of us.
 Task<Done> Connection::ping_always() {
     while (!stopping_) {
-        Nanos next = reactor_.now() + kPingEvery;
+        Nanos sent = reactor_.now();
+        if (!compute_.closed()) (void)co_await ping_once(sent);
+        Nanos next = sent + kPingEvery;
+        if (!term_.covers(reactor_.now())) next = reactor_.now() + kPingAgain;
         while (!stopping_ && reactor_.now() < next) (void)co_await stopped_.wait(next);
-        if (stopping_ || compute_.closed()) continue;
-        auto answered = co_await compute_.ping(reactor_.now() + kPingMost);
-        // Behind a long answer that still comes in the ping's waits.
-        bool silent = reactor_.now() - compute_.last_heard() >= kPingMost;
-        if (answered.code() == Code::retry_later && silent) compute_.close();
+    }
+    co_return Done{};
+}
+
+Task<Done> Connection::ping_once(Nanos sent) {
+    SessionId of = session_;
+    auto renewed = co_await compute_.ping(sent + kPingMost);
+    // Meanwhile this may have become another session's connection.
+    if (of != session_) co_return Done{};
+    // Behind a long answer that still comes in the ping's waits.
+    bool silent = reactor_.now() - compute_.last_heard() >= kPingMost;
+    if (renewed.code() == Code::retry_later && silent) compute_.close();
+    if (!renewed.ok() || !renewed.value() || compute_.closed()) co_return Done{};
+    term_.renew(sent);
+    term_changed_.notify_all();
+    co_return Done{};
+}
+
+Task<Done> Connection::watch_term() {
+    bool covered = false;
+    while (!stopping_) {
+        bool covers = term_.covers(reactor_.now());
+        if (covered && !covers && holder_ != nullptr) holder_->term_ended();
+        covered = covers;
+        Nanos next = covers ? term_.until() : Signal::kNoDeadline;
+        (void)co_await term_changed_.wait(next);
     }
     co_return Done{};
 }
@@ -83,6 +117,7 @@ Task<Done> Connection::ping_always() {
 Task<Done> Connection::stop() {
     stopping_ = true;
     stopped_.notify_all();
+    term_changed_.notify_all();
     compute_.close();
     co_return co_await background_.close();
 }

@@ -10,7 +10,9 @@
 
 namespace weft::client {
 
-// Compute over the one connection that there is at a time, made anew whenever it is lost.
+// Compute over the one connection that there is at a time, made anew whenever it is lost. Pings
+// renew the session's lease term; one that is over begins again as soon as a ping is answered in
+// time.
 class Connection : public SessionHost {
 public:
     // `address` as Network::connect() takes it; `hello` says who comes, but for its client.
@@ -26,12 +28,15 @@ public:
     // not_found: the filesystem is gone, or another one of its name is there.
     Task<SessionId> open_session(LeaseHolder* holder, Client client) override;
     Task<Done> close_session(SessionId session) override;
+    const LeaseTerm* lease_term() const override { return &term_; }
 
     // Ends the connection, and everything that runs for it.
     Task<Done> stop();
 
 private:
     Task<Done> ping_always();
+    Task<Done> ping_once(Nanos sent);
+    Task<Done> watch_term();
 
     Reactor& reactor_;
     Network& network_;
@@ -39,6 +44,9 @@ private:
     MountHello hello_;
     remote::RemoteCompute compute_;
     SessionId session_;
+    LeaseHolder* holder_ = nullptr;  // Of that session.
+    LeaseTerm term_;
+    Signal term_changed_;
     std::optional<FilesystemId> filesystem_;
     bool stopping_ = false;
     Signal stopped_;

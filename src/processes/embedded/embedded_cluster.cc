@@ -57,8 +57,10 @@ EmbeddedCluster::EmbeddedCluster(Machine& machine, EmbeddedSettings settings)
       compute_(machine, drives_, compute_settings()),
       sessions_(compute_),
       mounts_(machine, compute_, sessions_),
-      door_(machine, compute_, sessions_,
-            [this](const std::string& name) { return filesystem_named(name); }),
+      door_(
+          machine, compute_, sessions_,
+          [this](const std::string& name) { return filesystem_named(name); },
+          compute_.lease_terms()),
       control_(machine, *this),
       adding_(machine),
       stopping_(machine),

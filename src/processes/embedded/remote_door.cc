@@ -6,11 +6,12 @@
 namespace weft::embedded {
 
 RemoteDoor::RemoteDoor(Reactor& reactor, ComputeService& compute, SessionHost& sessions,
-                       FindFilesystem find_filesystem)
+                       FindFilesystem find_filesystem, LeaseTerms terms)
     : reactor_(reactor),
       compute_(compute),
       sessions_(sessions),
       find_filesystem_(std::move(find_filesystem)),
+      terms_(terms),
       ended_(reactor),
       connections_(reactor) {}
 
@@ -35,7 +36,7 @@ Task<Done> RemoteDoor::accept_all(Listener* listener) {
 }
 
 Task<Done> RemoteDoor::serve_one(std::unique_ptr<Stream> stream) {
-    remote::ComputeServer server(reactor_, std::move(stream), compute_, sessions_, this);
+    remote::ComputeServer server(reactor_, std::move(stream), compute_, sessions_, this, terms_);
     auto at = serving_.insert(serving_.end(), Connection{&server, 0, 0});
     auto ended = co_await server.run();
     serving_.erase(at);
@@ -91,7 +92,7 @@ Task<MountWelcome> RemoteDoor::attach(LeaseHolder* holder, MountHello hello) {
         std::erase_if(attached_, [holder](const Attached& one) { return one.holder == holder; });
         co_return opened.error();
     }
-    co_return MountWelcome{opened.value(), *filesystem};
+    co_return MountWelcome{opened.value(), *filesystem, 0};
 }
 
 Task<Done> RemoteDoor::detach(SessionId session) {
@@ -113,7 +114,8 @@ Task<Done> RemoteDoor::stop() {
     stopping_ = true;
     ended_.notify_all();
     for (auto& listener : listeners_) listener->close();
-    for (Connection& each : serving_) each.server->close();
+    // Not close(): compute ends with them, and the next one waits for what clients have cached.
+    for (Connection& each : serving_) each.server->session_ended();
     co_return co_await connections_.close();
 }
 

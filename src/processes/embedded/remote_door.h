@@ -21,8 +21,9 @@ namespace weft::embedded {
 class RemoteDoor : public MountHost {
 public:
     using FindFilesystem = std::function<std::optional<FilesystemId>(const std::string& name)>;
+    // `terms` are the compute role's.
     RemoteDoor(Reactor& reactor, ComputeService& compute, SessionHost& sessions,
-               FindFilesystem find_filesystem);
+               FindFilesystem find_filesystem, LeaseTerms terms);
 
     // May be called for several listeners.
     void serve(std::unique_ptr<Listener> listener);
@@ -63,6 +64,7 @@ private:
     ComputeService& compute_;
     SessionHost& sessions_;
     FindFilesystem find_filesystem_;
+    LeaseTerms terms_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::list<Connection> serving_;
     std::list<Attached> attached_;

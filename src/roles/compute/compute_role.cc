@@ -15,6 +15,9 @@ Task<Done> ComputeRole::open(ClusterMap map, Epoch epoch) {
 Task<Done> ComputeRole::close() {
     return core_->close();
 }
+LeaseTerms ComputeRole::lease_terms() const {
+    return core_->settings.lease_terms();
+}
 Result<SessionId> ComputeRole::open_session(LeaseHolder* holder, Client client) {
     return core_->open_session(holder, client);
 }

@@ -22,10 +22,14 @@ public:
     ~ComputeRole() override;
 
     // Takes over the journal and the shards with `epoch`, at least the map's, and replays what
-    // was committed. corrupt, unavailable: something that was committed cannot be read.
+    // was committed. corrupt, unavailable: something that was committed cannot be read. invalid:
+    // the lease term does not fit the recall deadline.
     Task<Done> open(ClusterMap map, Epoch epoch);
     // Sessions end, background work too, and a checkpoint leaves little to replay.
     Task<Done> close();
+
+    // For who lets clients of other processes in.
+    LeaseTerms lease_terms() const;
 
     // `holder` must live until close_session() has ended. limit_reached. The client's earlier
     // session has been closed, and nothing of it is under way any more.

@@ -159,6 +159,10 @@ Task<Done> find_roots(Core* core) {
 
 Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
     CHECK(!opened && shards.empty());
+    if (!settings.lease_terms().valid()) {
+        co_return Error{Code::invalid,
+                        "compute.lease_term_ms is too long for compute.recall_deadline_ms"};
+    }
     map = std::move(with_map);
     routing = {map.routing_key, map.shard_count};
     settings = fitted(settings, map);

@@ -5,6 +5,7 @@
 #include "engines/leases/lease_table.h"
 #include "engines/locks/lock_table.h"
 #include "model/cluster/cluster_map.h"
+#include "model/services/lease_term.h"
 #include "model/settings/setting.h"
 #include "platform/base/types.h"
 
@@ -24,8 +25,17 @@ inline constexpr Setting kRecallMilliseconds{
     .usual = 2000,
     .least = 100,
     .most = 60000,
-    .apply = Apply::at_once,
+    .apply = Apply::after_restart,
     .meaning = "How long a client may take to give up what it caches before its session ends."};
+inline constexpr Setting kLeaseTermMilliseconds{
+    .name = "compute.lease_term_ms",
+    .usual = 1200,
+    .least = 20,
+    .most = 40000,
+    .apply = Apply::after_restart,
+    .meaning =
+        "How long a client that is cut off may use what it caches; less than three quarters "
+        "of compute.recall_deadline_ms."};
 inline constexpr Setting kCachedInodesMost{
     .name = "compute.cached_inodes_max",
     .usual = 65536,
@@ -41,11 +51,13 @@ inline constexpr Setting kIndexCacheBytes{
     .apply = Apply::after_restart,
     .meaning = "Memory for pages of the indexes; raise it if lookups read drives."};
 static_assert(kJournalBytesMost.valid() && kRecallMilliseconds.valid());
+static_assert(kLeaseTermMilliseconds.valid());
 static_assert(kCachedInodesMost.valid() && kIndexCacheBytes.valid());
 
 struct ComputeSettings {
     std::uint64_t journal_bytes_most = kJournalBytesMost.usual;
     Nanos recall_deadline = static_cast<Nanos>(kRecallMilliseconds.usual) * kMillisecond;
+    Nanos lease_term = static_cast<Nanos>(kLeaseTermMilliseconds.usual) * kMillisecond;
     std::size_t cached_inodes_most = kCachedInodesMost.usual;
     std::uint64_t index_cache_bytes = kIndexCacheBytes.usual;
     // Who owns the root folder of a filesystem that is made.
@@ -58,6 +70,8 @@ struct ComputeSettings {
     filedata::FileDataSettings data;
     locks::Limits locks;
     leases::Limits leases;
+
+    LeaseTerms lease_terms() const { return {lease_term, recall_deadline}; }
 };
 
 // The same, with what must be a small part of the drives no larger than that.

@@ -36,6 +36,10 @@ void FrontendRole::session_ended() {
     mount_->session_lost();
 }
 
+void FrontendRole::term_ended() {
+    mount_->look_at_term();
+}
+
 FrontendStatus FrontendRole::status() const {
     return mount_->status();
 }

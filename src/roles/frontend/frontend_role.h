@@ -68,7 +68,8 @@ public:
     // Before run(), instead of a session at construction: opens one of `sessions`, under the
     // client's number. One that is lost is followed by another: meanwhile requests wait and
     // nothing stays cached, then open files are opened and locks taken again
-    // (docs/protocols/leases.md). Without, its loss is the end.
+    // (docs/protocols/leases.md). Without, its loss is the end. While the lease term of `sessions`
+    // does not cover, nothing is cached or deferred, and the session goes on.
     Task<Done> open_session(SessionHost& sessions, std::uint64_t client);
     // The session it has now, to be closed when run() has ended; earlier ones it closes itself.
     SessionId session() const;
@@ -82,6 +83,7 @@ public:
 
     Task<Done> recall(Recall recall) override;
     void session_ended() override;
+    void term_ended() override;
 
     FrontendStatus status() const;
 

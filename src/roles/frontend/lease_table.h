@@ -23,7 +23,7 @@ public:
 
     // A reply without a lease takes none back: compute answers so while the inode changes.
     void grant(const Node& node) {
-        if (node.lease == LeaseMode::none) return;
+        if (node.lease == LeaseMode::none || !covered_) return;
         const Known* known = known_.find(node.inode);
         LeaseMode lease = known == nullptr ? node.lease : std::max(known->lease, node.lease);
         bool directory = (node.attributes.mode & S_IFMT) == S_IFDIR;
@@ -50,6 +50,9 @@ public:
         asked_.clear();
     }
 
+    // False: grants are not to be believed, until true.
+    void set_covered(bool covered) { covered_ = covered; }
+
     // Whether it is worth asking for a lease on a directory of which none is known.
     bool may_ask(InodeId directory, Nanos now) {
         const Nanos* asked = asked_.find(directory);
@@ -60,6 +63,7 @@ public:
 
 private:
     static constexpr Nanos kAskAgain = 1 * kSecond;
+    bool covered_ = true;
     RecentMap<InodeId, Known> known_{128 * 1024};
     RecentMap<InodeId, Nanos> asked_{1024};
 };

@@ -113,6 +113,7 @@ std::unique_ptr<Exchange> Mount::accept(Memory memory, std::size_t size) {
 }
 
 Task<Done> Mount::dispatch(Exchange* x) {
+    look_at_term();
     return std::visit([this, x](const auto& operation) { return on(x, operation); },
                       x->operation());
 }

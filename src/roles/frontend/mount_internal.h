@@ -40,6 +40,8 @@ public:
     SessionId session() const { return compute_.session(); }
     // From now on nothing is covered by a lease, and compute knows of no open file or lock.
     void session_lost();
+    // Whether anything may be cached now: call before anything that is may be used, or kept.
+    void look_at_term();
 
 private:
     // From bytes to reply (mount.cc).
@@ -193,6 +195,7 @@ private:
     SessionHost* sessions_ = nullptr;  // Where the next session comes from, if one may.
     LeaseHolder* holder_ = nullptr;
     std::uint64_t client_ = 0;
+    bool covered_ = true;  // By the lease term, when it was last looked at.
     bool renewing_ = false;
     bool lost_again_ = false;  // The session that a renewal has just got.
     bool draining_ = false;

@@ -30,9 +30,11 @@ Task<Node> Mount::fetch(Exchange* x, InodeId inode) {
 }
 
 void Mount::remember(const Node& node, std::uint64_t namespace_changes) {
+    look_at_term();
     leases_.grant(node);
     FilePtr file = files_.find(node.inode);
-    if (file != nullptr) file->learn(node, node.lease, namespace_changes);
+    LeaseMode granted = covered_ ? node.lease : LeaseMode::none;
+    if (file != nullptr) file->learn(node, granted, namespace_changes);
 }
 
 Task<Node> Mount::settle(Exchange* x, Node node) {
@@ -41,7 +43,9 @@ Task<Node> Mount::settle(Exchange* x, Node node) {
         before = moments();
         node = co_await or_return(co_await fetch(x, node.inode));
     }
-    if (recalls_.changed_since(node.inode, before.recalls)) node.lease = LeaseMode::none;
+    look_at_term();
+    bool crossed = recalls_.changed_since(node.inode, before.recalls);
+    if (crossed || !covered_) node.lease = LeaseMode::none;
     remember(node, before.namespace_changes);
     FilePtr file = files_.find(node.inode);
     if (file == nullptr) co_return node;
@@ -65,6 +69,7 @@ Validity Mount::validity(const Exchange& x, InodeId directory, std::string_view 
 }
 
 bool Mount::may_keep_entry(const Exchange& x, InodeId directory, std::string_view name) {
+    look_at_term();
     if (planted(Bug::entry_kept_without_lease)) return true;
     if (!leases_.holds(directory)) return false;
     if (recalls_.changed_since(directory, x.before().recalls)) return false;

@@ -93,6 +93,17 @@ void Mount::end_renewal(bool good) {
     compute_.go_on();
 }
 
+// What happened while the term did not cover is known here in part only, so that what was granted
+// before it covers again does not count either.
+void Mount::look_at_term() {
+    const LeaseTerm* term = sessions_ == nullptr ? nullptr : sessions_->lease_term();
+    bool covers = term == nullptr || term->covers(reactor_.now());
+    if (std::exchange(covered_, covers) == covers) return;
+    forget_grants();
+    leases_.set_covered(covers);
+    if (!covers && !renewing_ && !draining_) background_.spawn(drop_all_caches());
+}
+
 void Mount::forget_grants() {
     recalls_.note_all();
     changes_.note_all();
@@ -104,9 +115,14 @@ void Mount::forget_grants() {
     }
 }
 
-// The kernel may have cached anything of any inode that it knows.
+// The kernel may have cached anything of any inode that it knows. Entries first, which are what
+// most ways to the others begin with; then open files, which need none.
 Task<Done> Mount::drop_all_caches() {
     std::vector<InodeId> inodes = nodes_.all();
+    auto is_open = [this](InodeId inode) {
+        return files_.find(inode) != nullptr;
+    };
+    std::partition(inodes.begin(), inodes.end(), is_open);
     for (InodeId inode : inodes) {
         if (agreement_.increase_epoch) break;
         Task<Done> forgotten = forget_all_entries(inode);

@@ -40,6 +40,7 @@ enum class Method : std::uint32_t {
     recall = 131,
     attach = 132,
     ping = 133,
+    close_session = 134,
 };
 
 constexpr std::uint32_t number_of(Method method) {

@@ -9,8 +9,6 @@
 namespace weft::remote {
 namespace {
 
-constexpr Nanos kRecallMost = 5 * kSecond;  // The compute role gives up before that.
-
 // What the connection says of its caller, whatever the bytes say.
 void adopt(Caller& caller, const Caller& as) {
     caller.session = as.session;
@@ -46,10 +44,6 @@ Serve serving(M method) {
     return [method](ComputeService* compute, Caller as, std::string meta) {
         return serve_as(compute, as, method, std::move(meta));
     };
-}
-
-Task<rpc::Reply> serve_ping() {
-    co_return rpc::Reply();
 }
 
 const std::map<Method, Serve>& table() {
@@ -89,12 +83,17 @@ const std::map<Method, Serve>& table() {
 }  // namespace
 
 ComputeServer::ComputeServer(Reactor& reactor, std::unique_ptr<Stream> stream,
-                             ComputeService& compute, SessionHost& sessions, MountHost* mounts)
+                             ComputeService& compute, SessionHost& sessions, MountHost* mounts,
+                             LeaseTerms terms)
     : reactor_(reactor),
       compute_(compute),
       sessions_(sessions),
       mounts_(mounts),
-      peer_(reactor, std::move(stream), this) {}
+      terms_(terms),
+      let_go_(reactor),
+      peer_(reactor, std::move(stream), this) {
+    CHECK(terms_.valid());
+}
 
 Task<Done> ComputeServer::run() {
     auto ended = co_await peer_.run();
@@ -108,15 +107,58 @@ Task<Done> ComputeServer::connection_ended() {
 }
 
 Task<Done> ComputeServer::end_session() {
+    if (session_ == SessionId()) co_return Done{};
+    (void)co_await until_caches_are_over();
     SessionId session = std::exchange(session_, SessionId());
     if (session == SessionId()) co_return Done{};
     if (attached_) co_return co_await mounts_->detach(session);
     co_return co_await sessions_.close_session(session);
 }
 
+void ComputeServer::session_ended() {
+    caches_nothing_ = true;
+    let_go_.notify_all();
+    peer_.close();
+}
+
+// A client that cannot be reached may serve its programs from what it has cached until its term is
+// over.
+Task<Done> ComputeServer::until_caches_are_over() {
+    while (!caches_nothing_ && reactor_.now() < caches_end_) {
+        (void)co_await let_go_.wait(caches_end_);
+    }
+    co_return Done{};
+}
+
 Task<Done> ComputeServer::recall(Recall recall) {
-    return call<Done>(&peer_, number_of(Method::recall), wire::pack(recall),
-                      reactor_.now() + kRecallMost);
+    Nanos began = reactor_.now();
+    auto waiting = recalls_.insert(began);
+    // The compute role gives up before that.
+    Nanos deadline = began + 2 * terms_.recall_deadline;
+    auto answered =
+        co_await call<Done>(&peer_, number_of(Method::recall), wire::pack(recall), deadline);
+    if (!answered.ok()) (void)co_await until_caches_are_over();
+    recalls_.erase(waiting);
+    co_return answered;
+}
+
+// Who does not answer a recall is not renewed, or compute would stop waiting for it while it may
+// still use what is recalled.
+Task<rpc::Reply> ComputeServer::serve_ping() {
+    Nanos now = reactor_.now();
+    bool late = !recalls_.empty() && now - *recalls_.begin() > terms_.recall_patience();
+    bool renews = session_ != SessionId() && !late;
+    if (renews) caches_end_ = terms_.over_after(now);
+    rpc::Reply reply;
+    reply.meta = wire::pack(renews);
+    co_return reply;
+}
+
+Task<rpc::Reply> ComputeServer::serve_close_session() {
+    caches_nothing_ = true;
+    let_go_.notify_all();
+    co_await or_return(co_await end_session());
+    co_return rpc::Reply();
 }
 
 Task<rpc::Reply> ComputeServer::handle(rpc::Request request) {
@@ -124,6 +166,7 @@ Task<rpc::Reply> ComputeServer::handle(rpc::Request request) {
     if (method == Method::ping) return serve_ping();
     if (method == Method::open_session) return serve_open_session(std::move(request.meta));
     if (method == Method::attach) return serve_attach(std::move(request.meta));
+    if (method == Method::close_session) return serve_close_session();
     if (method == Method::usage) {
         return serve(&compute_, &ComputeService::usage, std::move(request.meta));
     }
@@ -171,6 +214,8 @@ Task<rpc::Reply> ComputeServer::serve_attach(std::string meta) {
     MountWelcome welcome = co_await or_return(co_await mounts_->attach(this, std::move(hello)));
     attached_ = true;
     session_ = welcome.session;
+    caches_end_ = terms_.over_after(reactor_.now());
+    welcome.lease_term = terms_.term;
     rpc::Reply reply;
     reply.meta = wire::pack(welcome);
     co_return reply;

@@ -7,6 +7,7 @@ namespace weft::remote {
 namespace {
 
 constexpr Nanos kNever = INT64_MAX / 2;
+constexpr Nanos kGoodbyeMost = 1 * kSecond;
 
 }  // namespace
 
@@ -87,13 +88,17 @@ Task<MountWelcome> RemoteCompute::attach(LeaseHolder* holder, MountHello hello) 
 }
 
 Task<Done> RemoteCompute::close_session(SessionId) {
-    if (connection_ != nullptr) connection_->holder = nullptr;
-    close();
+    std::shared_ptr<Connection> ending = connection_;
+    if (ending == nullptr) co_return Done{};
+    ending->holder = nullptr;
+    Nanos deadline = reactor_.now() + kGoodbyeMost;
+    (void)co_await ask<Done>(ending, Method::close_session, std::string(), deadline);
+    ending->peer.close();
     co_return Done{};
 }
 
-Task<Done> RemoteCompute::ping(Nanos deadline) {
-    return ask<Done>(connection_, Method::ping, std::string(), deadline);
+Task<bool> RemoteCompute::ping(Nanos deadline) {
+    return ask<bool>(connection_, Method::ping, std::string(), deadline);
 }
 
 Task<Node> RemoteCompute::lookup(Caller caller, FileId directory, std::string name) {

@@ -4,6 +4,7 @@
 #include "platform/rpc/peer.h"
 
 #include <memory>
+#include <set>
 
 namespace weft::remote {
 
@@ -32,9 +33,10 @@ public:
     // At most one session a connection. Recalls go to `holder`.
     Task<SessionId> open_session(LeaseHolder* holder, Client client) override;
     Task<MountWelcome> attach(LeaseHolder* holder, MountHello hello);
+    // Tells the other side, if it can be reached: it need not fear that we cache anything.
     Task<Done> close_session(SessionId session) override;
-    // Whether the other side still answers.
-    Task<Done> ping(Nanos deadline);
+    // Whether the other side still answers; true: a lease term begins with when this was called.
+    Task<bool> ping(Nanos deadline);
 
     Task<Node> lookup(Caller caller, FileId directory, std::string name) override;
     Task<Node> getattr(Caller caller, FileId file) override;
@@ -90,12 +92,13 @@ private:
 // The other end: a compute role's door for one connection.
 class ComputeServer : public rpc::Handler, public LeaseHolder {
 public:
-    // `mounts` may be null: then there is no attach().
+    // `mounts` may be null: then there is no attach(). `terms` are the compute role's.
     ComputeServer(Reactor& reactor, std::unique_ptr<Stream> stream, ComputeService& compute,
-                  SessionHost& sessions, MountHost* mounts = nullptr);
+                  SessionHost& sessions, MountHost* mounts = nullptr, LeaseTerms terms = {});
 
-    // Serves until the connection ends, then ends its session. Nothing that came over the
-    // connection is under way any more then.
+    // Serves until the connection ends, then ends its session: once the client has noticed that it
+    // may not use its caches any more, for it may live on. Nothing that came over the connection
+    // is under way any more then.
     Task<Done> run();
     void close() { peer_.close(); }
     Nanos last_heard() const { return peer_.last_heard(); }
@@ -105,13 +108,17 @@ public:
     bool may_wait_for_ever(std::uint32_t method) const override;
     Task<Done> connection_ended() override;
     Task<Done> recall(Recall recall) override;
-    // Ends the connection, for the other side has to begin anew.
-    void session_ended() override { peer_.close(); }
+    // Ends the connection, for the other side has to begin anew. It caches nothing any more, or
+    // nobody waits for that.
+    void session_ended() override;
 
 private:
     Task<rpc::Reply> serve_open_session(std::string meta);
     Task<rpc::Reply> serve_attach(std::string meta);
+    Task<rpc::Reply> serve_close_session();
+    Task<rpc::Reply> serve_ping();
     Task<Done> end_session();
+    Task<Done> until_caches_are_over();
     Caller caller_of(const rpc::Request& request) const;
     Task<rpc::Reply> serve_read(rpc::Request request);
     Task<rpc::Reply> serve_write(rpc::Request request);
@@ -124,6 +131,11 @@ private:
     std::uint64_t client_ = 0;
     bool opening_ = false;
     bool attached_ = false;  // The session is of `mounts_`.
+    LeaseTerms terms_;
+    std::multiset<Nanos> recalls_;  // When those began that are not answered.
+    Nanos caches_end_ = INT64_MIN;  // Until then the client may use what it has cached,
+    bool caches_nothing_ = false;   // unless it said or showed that it does not.
+    Signal let_go_;
     rpc::Peer peer_;
 };
 

@@ -27,6 +27,7 @@ Task<ReadReply> Mount::read_uncrossed(Exchange* x, InodeId inode, std::uint64_t 
         ChangeLog::Moment before = recalls_.now();
         ReadReply reply = co_await or_return(co_await ask<ReadReply>(x, call));
         if (reply.count > into.size()) co_return Error{Code::corrupt, "frontend.read"};
+        look_at_term();
         bool crossed = recalls_.changed_since(inode, before);
         if (!crossed) co_return reply;
         reply.node.lease = LeaseMode::none;
@@ -98,7 +99,8 @@ Task<Done> Mount::on(Exchange* x, Write op) {
 
     if (may_defer(op, *file)) {
         bool admitted = co_await or_return(co_await write_behind_.admit(op.data.size()));
-        // The lease may have been recalled while we waited for memory.
+        // The lease may have been recalled, or its term ended, while we waited for memory.
+        look_at_term();
         if (admitted && may_defer(op, *file)) {
             std::uint64_t offset = append ? file->size : op.offset;
             if (offset > INT64_MAX - op.data.size()) {

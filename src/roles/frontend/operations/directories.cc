@@ -64,6 +64,9 @@ Task<Done> Mount::on(Exchange* x, ReadDirectory op) {
         co_return Error{Code::invalid, "frontend.readdir"};
     }
     x->put_payload(writer.written());
+    look_at_term();
+    // Opened while there was a lease, it is cached by the kernel all the same.
+    if (!covered_) drop_pages_later(x->inode(), 0, 0);
     co_return Done{};
 }
 
