@@ -385,6 +385,7 @@ bool World::close_cleanly() {
 bool World::stop() {
     if (!finish_done(mounts_->leave(), "unmounting")) return false;
     bool doors = network_ != nullptr;
+    compute_->will_close();
     if (doors && !finish_done(network_->stop_server(), "stop of the door")) return false;
     return finish_done(compute_->close(), "stop");
 }

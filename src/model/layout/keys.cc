@@ -143,6 +143,16 @@ std::string reply(std::uint64_t client, std::uint64_t slot) {
     return key;
 }
 
+std::string lock_client(std::uint64_t client) {
+    std::string key = shard_key(Kind::lock_client);
+    ByteWriter(key).sorted(client);
+    return key;
+}
+
+std::string lock_client_prefix() {
+    return shard_key(Kind::lock_client);
+}
+
 std::string segment(SegmentId segment) {
     return segment_key(Kind::segment, segment);
 }
@@ -263,6 +273,14 @@ std::optional<std::uint64_t> parse_reply(std::string_view key) {
     if (!take_shard(reader, Kind::reply)) return std::nullopt;
     auto client = reader.sorted<std::uint64_t>();
     (void)reader.sorted<std::uint64_t>();
+    if (!reader.done()) return std::nullopt;
+    return client;
+}
+
+std::optional<std::uint64_t> parse_lock_client(std::string_view key) {
+    ByteReader reader(key);
+    if (!take_shard(reader, Kind::lock_client)) return std::nullopt;
+    auto client = reader.sorted<std::uint64_t>();
     if (!reader.done()) return std::nullopt;
     return client;
 }

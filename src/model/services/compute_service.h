@@ -108,6 +108,8 @@ struct LockRequest {
     enum class Kind : std::uint8_t { unlock = 0, shared = 1, exclusive = 2 } kind = Kind::unlock;
     bool flock = false;  // Whole-file flock, apart from byte ranges.
     bool wait = false;
+    // Its owner held it in the client's session before: let in while others wait for such.
+    bool reclaim = false;
     friend bool operator==(const LockRequest&, const LockRequest&) = default;
 };
 
@@ -188,7 +190,8 @@ public:
     virtual Task<Done> removexattr(Caller caller, FileId file, std::string name) = 0;
 
     // would_block, deadlock, interrupted (by cancel_lock), limit_reached. May take as long as
-    // somebody holds the lock.
+    // somebody holds the lock. After a restart new locks wait until those who may hold some have
+    // reclaimed them, compute.lock_grace_ms at most.
     virtual Task<Done> lock(Caller caller, FileId file, LockRequest request) = 0;
     // The first lock in the way, or kind unlock.
     virtual Task<LockRequest> test_lock(Caller caller, FileId file, LockRequest request) = 0;
@@ -226,6 +229,8 @@ public:
 struct Client {
     std::uint64_t number = 0;    // Chosen by it at random; 0: it never comes back.
     std::uint64_t last_seq = 0;  // The highest it has used in earlier sessions.
+    // Locks of earlier sessions that it will ask for again with LockRequest::reclaim, each once.
+    std::uint64_t locks_held = 0;
 };
 
 // Where sessions come and go.

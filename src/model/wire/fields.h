@@ -88,11 +88,11 @@ auto fields(T& v) {
 }
 template <Is<LockRequest> T>
 auto fields(T& v) {
-    return std::tie(v.owner, v.from, v.to, v.pid, v.kind, v.flock, v.wait);
+    return std::tie(v.owner, v.from, v.to, v.pid, v.kind, v.flock, v.wait, v.reclaim);
 }
 template <Is<Client> T>
 auto fields(T& v) {
-    return std::tie(v.number, v.last_seq);
+    return std::tie(v.number, v.last_seq, v.locks_held);
 }
 template <Is<MountHello> T>
 auto fields(T& v) {

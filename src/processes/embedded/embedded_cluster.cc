@@ -220,6 +220,7 @@ Task<Done> EmbeddedCluster::shut_down() {
     // What is being carried out for somebody needs all that follows: the answers go out first.
     (void)co_await control_.stop(machine_.now() + kAnswersMost);
     (void)co_await mounts_.unmount_all();
+    compute_.will_close();
     (void)co_await door_.stop();
     (void)co_await management_.stop();
     Result<Done> closed = Done{};

@@ -12,6 +12,9 @@ ComputeRole::~ComputeRole() = default;
 Task<Done> ComputeRole::open(ClusterMap map, Epoch epoch) {
     return core_->open(std::move(map), epoch);
 }
+void ComputeRole::will_close() {
+    core_->will_close = true;
+}
 Task<Done> ComputeRole::close() {
     return core_->close();
 }

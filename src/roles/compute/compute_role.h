@@ -25,6 +25,8 @@ public:
     // was committed. corrupt, unavailable: something that was committed cannot be read. invalid:
     // the lease term does not fit the recall deadline.
     Task<Done> open(ClusterMap map, Epoch epoch);
+    // close() is to come: sessions that end from now on may come back for their locks.
+    void will_close();
     // Sessions end, background work too, and a checkpoint leaves little to replay.
     Task<Done> close();
 

@@ -28,6 +28,7 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
       saving(with_reactor),
       cleaned(with_reactor),
       merged(with_reactor),
+      reclaimed(with_reactor),
       landed(with_reactor),
       gate(with_reactor) {
     table.set_promised([this] { return journal_segments_to_come(); });
@@ -196,6 +197,7 @@ Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
     bool recovers = !planted(Bug::orphans_are_not_recovered);
     if (recovers) co_await or_return(co_await recover_orphans());
     remove_what_is_gone(*this);
+    co_await or_return(co_await begin_lock_grace());
     start_duties();
     co_return Done{};
 }
@@ -205,6 +207,7 @@ Task<Done> Core::close() {
     wake_duties();
     cleaned.notify_all();
     merged.notify_all();
+    reclaimed.notify_all();
     std::vector<SessionId> open_sessions;
     for (const auto& [id, session] : sessions) open_sessions.push_back(id);
     for (SessionId id : open_sessions) (void)co_await close_session(id);

@@ -190,6 +190,22 @@ public:
     void drop_handle(Session& session, std::uint64_t handle);
     void wake_locks(const std::vector<locks::Ticket>& woken);
 
+    // lock_grace.cc: after a restart those who may have held locks come first.
+    // Reads who they are, and lets nobody else lock anything for a while, if there are any.
+    Task<Done> begin_lock_grace();
+    Task<Done> end_lock_grace();
+    bool in_lock_grace() const { return !lock_awaited.empty() && reactor.now() < lock_grace_ends; }
+    // Whether the client is one of them, and its request asks for what it held.
+    bool may_reclaim(const Session& session, const LockRequest& request) const;
+    // Waits until new locks may be taken. fenced, retry_later.
+    Task<Done> until_locks_are_free(Caller caller);
+    // Before the first lock of a client that may come back: a restart will wait for it.
+    Task<Done> note_lock_client(std::uint64_t client);
+    void forget_lock_client(std::uint64_t client);
+    // `session` has asked for so many of the locks it held before, whatever the answer.
+    void note_reclaimed(Session& session);
+    void await_no_more(std::uint64_t client);
+
     // space.cc
     // Waits, slower the fewer segments are free, until the cleaner has made room for so many more
     // bytes, or for as many as it keeps free at the most. retry_later: as wait_for_segments().
@@ -295,6 +311,13 @@ public:
     std::map<SessionId, std::shared_ptr<Session>> sessions;
     std::map<std::uint64_t, ClientUse> clients;  // That may ask again for what they asked.
     Nanos opened_at = 0;
+    // Clients that have a record: they may hold locks.
+    std::set<std::uint64_t> lock_clients;
+    Lsn lock_clients_changed;  // The last change of these records that may not be durable.
+    // Those of before the start that have not taken back their locks yet.
+    std::set<std::uint64_t> lock_awaited;
+    Nanos lock_grace_ends = 0;
+    bool will_close = false;  // Who loses its session now may find its locks again.
     // Over, but with recalls that their holder has not answered.
     std::vector<std::shared_ptr<Session>> ended_sessions;
     std::size_t handle_count = 0;
@@ -319,10 +342,11 @@ public:
     Signal trimming;
     Signal purging;
     Signal saving;
-    Signal cleaned;  // The cleaner has emptied a segment.
-    Signal merged;   // An index has been written out or merged, or the journal trimmed.
-    Signal landed;   // No request that may commit is in flight.
-    Gate gate;       // Last: its tasks go first.
+    Signal cleaned;    // The cleaner has emptied a segment.
+    Signal merged;     // An index has been written out or merged, or the journal trimmed.
+    Signal reclaimed;  // Nobody has locks to take back any more, or a session has ended.
+    Signal landed;     // No request that may commit is in flight.
+    Gate gate;         // Last: its tasks go first.
 };
 
 // A transaction on inodes that is being decided. Made, filled and committed without an await in

@@ -179,8 +179,8 @@ TEST_F(Replies, OfAClientThatIsGoneAreForgotten) {
         std::string unknown = keys::reply(1, 1);
         std::string here = keys::reply(2, 1);
         std::string gone = keys::reply(3, 1);
-        SessionId stays = core.open_session(&holder, Client{2, 0}).value();
-        core.end_session(core.open_session(&holder, Client{3, 0}).value());
+        SessionId stays = core.open_session(&holder, Client{2, 0, 0}).value();
+        core.end_session(core.open_session(&holder, Client{3, 0, 0}).value());
         EXPECT_FALSE(core.is_old_reply(unknown));
         EXPECT_FALSE(core.is_old_reply(gone));
         wait(kLong);
@@ -190,7 +190,7 @@ TEST_F(Replies, OfAClientThatIsGoneAreForgotten) {
         EXPECT_FALSE(core.is_old_reply(keys::orphan(root())));
         core.end_session(stays);
         EXPECT_FALSE(core.is_old_reply(here));
-        (void)core.open_session(&holder, Client{4, 0});
+        (void)core.open_session(&holder, Client{4, 0, 0});
         EXPECT_FALSE(core.clients.contains(3));
         EXPECT_TRUE(core.clients.contains(2));
     }

@@ -53,6 +53,7 @@ struct Session {
     LeaseHolder* holder;
     Client client;
     bool ended = false;
+    std::uint64_t reclaims_left = 0;  // Locks that its client held before a restart.
     ReplyCache replies;
     std::map<std::uint64_t, InodePin> handles;
     Gate recalls;  // Calls of `holder` that have not come back.

@@ -15,7 +15,10 @@ Result<SessionId> Core::open_session(LeaseHolder* holder, Client client) {
     if (last_handle == 0) last_handle = id.value;
     if (!leases.open_session(id)) return Error{Code::limit_reached, "compute.session"};
     note_client(client.number);
-    sessions[id] = std::make_shared<Session>(reactor, id, holder, client, settings.replies_kept);
+    auto made = std::make_shared<Session>(reactor, id, holder, client, settings.replies_kept);
+    sessions[id] = made;
+    if (lock_awaited.contains(client.number)) made->reclaims_left = client.locks_held;
+    if (client.locks_held == 0) await_no_more(client.number);
     return id;
 }
 
@@ -47,6 +50,9 @@ void Core::end_session(SessionId id) {
     wake_locks(advisory.end_session(id));
     while (!session->handles.empty()) drop_handle(*session, session->handles.begin()->first);
     sessions.erase(found);
+    bool awaited = lock_awaited.contains(session->client.number);
+    if (!awaited) forget_lock_client(session->client.number);
+    reclaimed.notify_all();
     note_client_gone(session->client.number);
     ended_sessions.push_back(session);
     std::erase_if(ended_sessions, [](const auto& ended) { return ended->recalls.running() == 0; });

@@ -36,6 +36,15 @@ inline constexpr Setting kLeaseTermMilliseconds{
     .meaning =
         "How long a client that is cut off may use what it caches; less than three quarters "
         "of compute.recall_deadline_ms."};
+inline constexpr Setting kLockGraceMilliseconds{
+    .name = "compute.lock_grace_ms",
+    .usual = 5000,
+    .least = 0,
+    .most = 120000,
+    .apply = Apply::after_restart,
+    .meaning =
+        "How long a restart lets nobody take new locks while clients that held some are not "
+        "back; longer than clients take to notice it."};
 inline constexpr Setting kCachedInodesMost{
     .name = "compute.cached_inodes_max",
     .usual = 65536,
@@ -51,13 +60,14 @@ inline constexpr Setting kIndexCacheBytes{
     .apply = Apply::after_restart,
     .meaning = "Memory for pages of the indexes; raise it if lookups read drives."};
 static_assert(kJournalBytesMost.valid() && kRecallMilliseconds.valid());
-static_assert(kLeaseTermMilliseconds.valid());
+static_assert(kLeaseTermMilliseconds.valid() && kLockGraceMilliseconds.valid());
 static_assert(kCachedInodesMost.valid() && kIndexCacheBytes.valid());
 
 struct ComputeSettings {
     std::uint64_t journal_bytes_most = kJournalBytesMost.usual;
     Nanos recall_deadline = static_cast<Nanos>(kRecallMilliseconds.usual) * kMillisecond;
     Nanos lease_term = static_cast<Nanos>(kLeaseTermMilliseconds.usual) * kMillisecond;
+    Nanos lock_grace = static_cast<Nanos>(kLockGraceMilliseconds.usual) * kMillisecond;
     std::size_t cached_inodes_most = kCachedInodesMost.usual;
     std::uint64_t index_cache_bytes = kIndexCacheBytes.usual;
     // Who owns the root folder of a filesystem that is made.

@@ -43,6 +43,12 @@ void HeldLocks::apply(InodeId inode, const LockRequest& request) {
     if (held.empty()) locks_.erase(inode);
 }
 
+std::size_t HeldLocks::count() const {
+    std::size_t count = 0;
+    for (const auto& [inode, held] : locks_) count += held.size();
+    return count;
+}
+
 std::vector<LockRequest> HeldLocks::of(InodeId inode) const {
     auto found = locks_.find(inode);
     return found == locks_.end() ? std::vector<LockRequest>() : found->second;

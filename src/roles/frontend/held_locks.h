@@ -16,6 +16,7 @@ public:
     // All that compute would have to be asked for, each not to be waited for.
     std::vector<LockRequest> of(InodeId inode) const;
     std::vector<InodeId> inodes() const;
+    std::size_t count() const;
     void forget(InodeId inode) { locks_.erase(inode); }
     bool empty() const { return locks_.empty(); }
 

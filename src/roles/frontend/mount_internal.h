@@ -131,7 +131,6 @@ private:
                           std::optional<std::string_view> created_name);
     Task<Done> release_handle(InodeId inode, std::uint64_t compute_handle);
     Task<Done> finish_release(OpenFile closed);
-    static Task<Done> put_off();
     Task<Done> unlock_owner(Exchange* x, FilePtr file, LockRequest request);
     bool may_defer(const Write& op, const File& file) const;
     void defer(Exchange* x, const FilePtr& file, const Write& op, bool append, bool direct);
@@ -185,8 +184,6 @@ private:
     ChangeLog recalls_;  // What others changed: a grant from before is void.
     ChangeLog changes_;  // That, and our own deferred writes: attributes from before are old.
     KnownNodes nodes_;
-    // After a lost session: others that lost theirs take back their locks before any new is taken.
-    Nanos no_locks_before_ = 0;
     HeldLocks held_locks_;
     EntryNames names_;  // Only where the kernel has no epochs.
     ComputeClient compute_;

@@ -14,8 +14,6 @@ constexpr Nanos kPauseLeast = 10 * kMillisecond;
 constexpr Nanos kPauseMost = 500 * kMillisecond;
 // Of the first session, where each is lost at once.
 constexpr int kOpensMost = 8;
-// By then, whoever lost a session as we did has one again: twice the longest pause.
-constexpr Nanos kLockGrace = 2 * kPauseMost;
 // Notices of which the kernel may be busy with at a time, and how long one may keep us: it then
 // waits for a request of ours that is held, and comes right after its reply.
 constexpr std::size_t kNoticesMost = 256;
@@ -24,7 +22,7 @@ constexpr Nanos kNoticeMost = 2 * kSecond;
 }  // namespace
 
 Task<Done> Mount::open_session(SessionHost* sessions, LeaseHolder* holder, std::uint64_t client) {
-    Client as{client, 0};
+    Client as{client, 0, 0};
     // It may be lost before this hears of it.
     renewing_ = true;
     Result<SessionId> opened = Error{Code::retry_later, "frontend.session"};
@@ -66,7 +64,7 @@ Task<Done> Mount::renew() {
     (void)co_await drop_all_caches();
     while (renewing_) {
         lost_again_ = false;
-        Client client{client_, compute_.last_seq()};
+        Client client{client_, compute_.last_seq(), held_locks_.count()};
         auto opened = co_await sessions_->open_session(holder_, client);
         if (opened.ok()) {
             compute_.set_session(opened.value());
@@ -78,7 +76,6 @@ Task<Done> Mount::renew() {
         if (renewing_) co_await sleep(reactor_, pause);
         pause = std::min(2 * pause, kPauseMost);
     }
-    no_locks_before_ = reactor_.now() + kLockGrace;
     if (renewing_) end_renewal(true);
     // Ends only when its recalls have, and these may have waited for the renewal.
     co_return co_await sessions_->close_session(old);
@@ -241,8 +238,10 @@ Task<Done> Mount::reclaim_locks(InodeId inode) {
         Caller caller = compute_.own_writer();
         FileId id = compute_.file(inode);
         ComputeService* service = compute_.service();
+        LockRequest again = held;
+        again.reclaim = true;
         auto call = [=] {
-            return service->lock(caller, id, held);
+            return service->lock(caller, id, again);
         };
         auto locked = co_await insist<Done>(call);
         if (locked.code() == Code::fenced) lost_again_ = renewing_;

@@ -11,7 +11,8 @@ namespace {
 struct Renewing : MountFixture, SessionHost {
     Renewing() { EXPECT_TRUE(reactor.run(role.open_session(*this, 5)).ok()); }
 
-    Task<SessionId> open_session(LeaseHolder*, Client) override {
+    Task<SessionId> open_session(LeaseHolder*, Client as) override {
+        client = as;
         session.value += 1;
         compute.open_session(session, role);
         co_return session;
@@ -40,6 +41,7 @@ struct Renewing : MountFixture, SessionHost {
     }
 
     SessionId session{100};
+    Client client;
 };
 
 // Its connection breaks while the answer to its opening is on its way.
@@ -76,20 +78,16 @@ TEST(Renewal, FilesStayOpenAndLocksStayHeld) {
     EXPECT_EQ(mount.set_lock(file, 2).error, EAGAIN);
 }
 
-TEST(Renewal, NewLocksWaitUntilOthersCouldTakeBackTheirs) {
+TEST(Renewal, ComputeIsToldWhatWillBeReclaimed) {
     Renewing mount;
-    auto held = mount.create("f");
-    auto wanted = mount.create("g");
-    EXPECT_EQ(mount.set_lock(held, 1).error, 0);
-    mount.compute.clear_calls();
-    mount.lose_session(100 * kMillisecond);
-    EXPECT_EQ(mount.compute.count("lock"), 1U);  // Taken back.
-    auto waiting = mount.send(FUSE_SETLK, wanted.inode, Renewing::write_lock(wanted, 2));
-    mount.pass(500 * kMillisecond);
-    EXPECT_FALSE(mount.answered(waiting));
-    EXPECT_EQ(mount.compute.count("lock"), 1U);
-    mount.pass(2 * kSecond);
-    EXPECT_EQ(mount.take(waiting).error, 0);
+    auto file = mount.create("f");
+    auto other = mount.create("g");
+    EXPECT_EQ(mount.set_lock(file, 1).error, 0);
+    EXPECT_EQ(mount.set_lock(other, 1).error, 0);
+    EXPECT_EQ(mount.client.locks_held, 0U);
+    mount.lose_session();
+    EXPECT_EQ(mount.client.locks_held, 2U);
+    EXPECT_EQ(mount.client.number, 5U);
 }
 
 // A compute that has just come up may be busy.

@@ -72,7 +72,12 @@ Task<Done> set_lock(Core* core, Caller caller, FileId file, LockRequest request)
         if (full) co_return Error{Code::limit_reached, "lock"};
         co_return Done{};
     }
-    co_await or_return(core->session(caller.session));
+    auto session = co_await or_return(core->session(caller.session));
+    if (!core->may_reclaim(*session, request)) {
+        co_await or_return(co_await core->until_locks_are_free(caller));
+    }
+    co_await or_return(co_await core->note_lock_client(session->client.number));
+    (void)co_await or_return(core->session(caller.session));
     auto outcome = core->advisory.lock(file, family, lock_of(caller, request), request.wait);
     core->wake_locks(outcome.woken);
     switch (outcome.kind) {
@@ -90,11 +95,20 @@ Task<Done> set_lock(Core* core, Caller caller, FileId file, LockRequest request)
     co_return co_await await_turn(core, caller, outcome.ticket);
 }
 
+// Whatever comes of a reclaim, its client is not waited for any longer because of it.
+Task<Done> set_or_reclaim(Core* core, Caller caller, FileId file, LockRequest request) {
+    auto done = co_await set_lock(core, caller, file, request);
+    auto session = core->session(caller.session);
+    bool final = request.reclaim && done.code() != Code::retry_later;
+    if (final && session.ok()) core->note_reclaimed(*session.value());
+    co_return done;
+}
+
 }  // namespace
 
 Task<Done> ComputeRole::lock(Caller caller, FileId file, LockRequest request) {
     core_->count(Operation::lock);
-    return core_->once(caller, set_lock(core_.get(), caller, file, request));
+    return core_->once(caller, set_or_reclaim(core_.get(), caller, file, request));
 }
 
 Task<LockRequest> ComputeRole::test_lock(Caller caller, FileId file, LockRequest request) {
@@ -105,6 +119,7 @@ Task<LockRequest> ComputeRole::test_lock(Caller caller, FileId file, LockRequest
     LockRequest answer = request;
     answer.kind = Kind::unlock;
     if (request.kind == Kind::unlock) co_return answer;
+    co_await or_return(co_await core_->until_locks_are_free(caller));
     auto held = core_->advisory.test(file, family_of(request), lock_of(caller, request));
     if (!held.has_value()) co_return answer;
     answer.kind = held->mode == locks::Mode::exclusive ? Kind::exclusive : Kind::shared;

@@ -67,10 +67,6 @@ Task<Done> Mount::on(Exchange* x, GetLock op) {
     co_return Done{};
 }
 
-Task<Done> Mount::put_off() {
-    co_return Error{Code::retry_later, "frontend.lock"};
-}
-
 Task<Done> Mount::on(Exchange* x, SetLock op) {
     auto request = request_of(op.in, op.wait);
     if (!request.has_value()) co_return Error{Code::invalid, "frontend.lock"};
@@ -91,9 +87,8 @@ Task<Done> Mount::on(Exchange* x, SetLock op) {
     Caller caller = writer(*x);
     FileId id = compute_.file(x->inode());
     ComputeService* service = compute_.service();
-    auto call = [=, this] {
-        bool early = wanted.kind != LockRequest::Kind::unlock && reactor_.now() < no_locks_before_;
-        return early ? put_off() : service->lock(caller, id, wanted);
+    auto call = [=] {
+        return service->lock(caller, id, wanted);
     };
     for (;;) {
         auto locked = co_await ask<Done>(x, call);
