@@ -78,7 +78,9 @@ void print_progress(const std::string& step) {
 // Waits until the process answers; prints how far it is from its progress file.
 int wait_until_served(const Session& session, int pid) {
     std::string shown;
-    for (Nanos waited = 0; waited < kStartMost; waited += kPoll) {
+    // Of a process that is stopped each question takes as long as one waits for an answer.
+    Nanos until = process::now() + kStartMost;
+    while (process::now() < until) {
         auto reply = session.ask_quietly("status", Json::object());
         if (reply.ok() && reply.value().ok) {
             print_progress("");

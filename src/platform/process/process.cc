@@ -205,6 +205,12 @@ bool is_dying(std::uint32_t thread) {
     return !known;
 }
 
+Nanos now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * kSecond + time.tv_nsec;
+}
+
 void pause(Nanos duration) {
     pause_until_signal_safe(duration);
 }
@@ -294,8 +300,9 @@ bool remove_one(const std::string& path) {
 std::vector<std::string> names_in(const std::string& path) {
     std::vector<std::string> names;
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-        names.push_back(entry.path().filename().string());
+    std::filesystem::directory_iterator entry(path, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+        names.push_back(entry->path().filename().string());
     }
     std::sort(names.begin(), names.end());
     return names;

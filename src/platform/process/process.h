@@ -40,8 +40,9 @@ bool send_kill(int pid);
 // ends it and leaves no core, is on its way to it. True if nothing is known of it.
 bool is_dying(std::uint32_t thread);
 
-// Waits on this thread; for command lines only, never on a reactor.
+// For command lines only, never on a reactor. Waits on this thread, and a clock that only rises.
 void pause(Nanos duration);
+Nanos now();
 
 // Whether standard output is a terminal, and how wide it is.
 bool stdout_is_terminal();

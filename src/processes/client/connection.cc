@@ -1,5 +1,6 @@
 #include "processes/client/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace weft::client {
@@ -31,6 +32,7 @@ Connection::Connection(Reactor& reactor, Network& network, std::string address, 
       background_(reactor) {
     background_.spawn(ping_always());
     background_.spawn(watch_term());
+    background_.spawn(watch_silence());
 }
 
 Task<FilesystemId> Connection::find_filesystem() {
@@ -63,6 +65,7 @@ Task<SessionId> Connection::open_session(LeaseHolder* holder, Client client) {
     filesystem_ = filesystem;
     session_ = welcome.value().session;
     holder_ = holder;
+    unanswered_since_ = kNone;
     term_.begin(sent, welcome.value().lease_term);
     term_changed_.notify_all();
     co_return session_;
@@ -75,8 +78,6 @@ Task<Done> Connection::close_session(SessionId session) {
     co_return co_await compute_.close_session(session);
 }
 
-// Whoever does not answer may be gone without the connection having ended: a power loss, a cut
-// network. It thinks the same of us.
 Task<Done> Connection::ping_always() {
     while (!stopping_) {
         Nanos sent = reactor_.now();
@@ -90,15 +91,28 @@ Task<Done> Connection::ping_always() {
 
 Task<Done> Connection::ping_once(Nanos sent) {
     SessionId of = session_;
+    if (unanswered_since_ == kNone) unanswered_since_ = sent;
     auto renewed = co_await compute_.ping(sent + kPingMost);
     // Meanwhile this may have become another session's connection.
     if (of != session_) co_return Done{};
-    // Behind a long answer that still comes in the ping's waits.
-    bool silent = reactor_.now() - compute_.last_heard() >= kPingMost;
-    if (renewed.code() == Code::retry_later && silent) compute_.close();
+    if (renewed.code() != Code::retry_later) unanswered_since_ = kNone;
     if (!renewed.ok() || !renewed.value() || compute_.closed()) co_return Done{};
     term_.renew(sent);
     term_changed_.notify_all();
+    co_return Done{};
+}
+
+// Whoever does not answer may be gone without the connection having ended: a power loss, a cut
+// network. It thinks the same of us. Not the ping's own business, which may wait to be sent behind
+// what nobody takes; and behind a long answer that still comes in, the ping's waits.
+Task<Done> Connection::watch_silence() {
+    while (!stopping_) {
+        Nanos next = reactor_.now() + kPingEvery;
+        while (!stopping_ && reactor_.now() < next) (void)co_await stopped_.wait(next);
+        if (stopping_ || compute_.closed() || unanswered_since_ == kNone) continue;
+        Nanos heard = std::max(unanswered_since_, compute_.last_heard());
+        if (reactor_.now() - heard >= kPingMost) compute_.close();
+    }
     co_return Done{};
 }
 

@@ -37,6 +37,7 @@ private:
     Task<Done> ping_always();
     Task<Done> ping_once(Nanos sent);
     Task<Done> watch_term();
+    Task<Done> watch_silence();
 
     Reactor& reactor_;
     Network& network_;
@@ -47,6 +48,8 @@ private:
     LeaseHolder* holder_ = nullptr;  // Of that session.
     LeaseTerm term_;
     Signal term_changed_;
+    static constexpr Nanos kNone = -1;
+    Nanos unanswered_since_ = kNone;  // When the first ping of those was made that nobody answered.
     std::optional<FilesystemId> filesystem_;
     bool stopping_ = false;
     Signal stopped_;

@@ -21,7 +21,7 @@ public:
 };
 
 class Cut : public ::testing::Test, public SessionHost, public MountHost {
-protected:
+public:
     Cut() : network(reactor, 1), compute(reactor), gate(reactor) {
         network.set_link({.delay = kMillisecond});
         listener = network.at("compute").listen("compute:1").value();
@@ -126,6 +126,25 @@ TEST_F(Cut, TheSessionIsOverWhenNothingIsHeardForLong) {
     pass(3 * kSecond);
     cut();
     pass(5 * kSecond);
+    EXPECT_EQ(holder.sessions_ended, 1);
+    EXPECT_TRUE(connection->closed());
+}
+
+// What is being sent keeps pings from being sent at all, and its end never comes.
+TEST_F(Cut, TheSessionIsOverAlsoBehindWhatNobodyTakes) {
+    pass(3 * kSecond);
+    cut();
+    std::vector<std::byte> data(kMiB);
+    auto write = [](Cut* cut, ConstBytes from) -> Task<Done> {
+        Caller caller;
+        caller.session = SessionId{9};
+        caller.seq = 1;
+        FileId file{FilesystemId{1}, InodeId{2}};
+        (void)co_await cut->connection->compute().write(caller, file, 0, from, false, false);
+        co_return Done{};
+    };
+    gate.spawn(write(this, data));
+    pass(6 * kSecond);
     EXPECT_EQ(holder.sessions_ended, 1);
     EXPECT_TRUE(connection->closed());
 }

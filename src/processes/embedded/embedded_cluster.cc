@@ -30,13 +30,6 @@ std::uint32_t fitting_shard_count(std::uint64_t drive_bytes, std::uint32_t slot_
     return shards;
 }
 
-// Whether something is there by this name, be it a link that leads nowhere.
-bool has_name(const std::string& path) {
-    std::size_t slash = path.rfind('/');
-    std::vector<std::string> names = process::names_in(path.substr(0, slash + 1));
-    return std::find(names.begin(), names.end(), path.substr(slash + 1)) != names.end();
-}
-
 // An ordinary user's filesystems are theirs.
 compute::ComputeSettings compute_settings() {
     compute::ComputeSettings settings;
@@ -61,8 +54,8 @@ EmbeddedCluster::EmbeddedCluster(Machine& machine, EmbeddedSettings settings)
           machine, compute_, sessions_,
           [this](const std::string& name) { return filesystem_named(name); },
           compute_.lease_terms()),
-      control_(machine, *this),
       adding_(machine),
+      control_(machine, *this),
       stopping_(machine),
       background_(machine) {}
 
@@ -267,6 +260,9 @@ Task<Done> EmbeddedCluster::fail_drive(DriveId drive, bool force) {
 // Known before it is used: a start that finds nothing at a path passes over it. True if it was
 // known already.
 Result<bool> EmbeddedCluster::remember_drive(const std::string& path) {
+    if (!path.starts_with('/') || path.ends_with('/')) {
+        return Error{Code::invalid, "a drive is named by the absolute path of a file or a device"};
+    }
     // It could be our own, and then this thread would wait for itself.
     if (process::mount_on_way(path, "fuse.weft").has_value()) {
         return Error{Code::not_supported, "a drive cannot lie in a mounted Weft filesystem"};
@@ -294,17 +290,16 @@ Result<Done> EmbeddedCluster::forget_drive(const std::string& path) {
 }
 
 // Of a drive that could not be added: what was made for it goes.
-void EmbeddedCluster::tidy_up(const std::string& path, bool known, bool there) {
+void EmbeddedCluster::tidy_up(const std::string& path, bool known) {
     if (!known) (void)forget_drive(path);
-    if (!there && !is_drive(path)) (void)process::remove_one(path);
+    if (!is_drive(path)) local_drives_.remove_made(path);
 }
 
 Task<DriveEntry> EmbeddedCluster::add_drive(std::string path, std::uint64_t size, bool overwrite) {
     auto lock = co_await or_return(co_await adding_.lock());
     bool known = co_await or_return(remember_drive(path));
-    bool there = has_name(path);
     auto added = co_await management_.add_drive(path, size, overwrite);
-    if (!added.ok()) tidy_up(path, known, there);
+    if (!added.ok()) tidy_up(path, known);
     co_return added;
 }
 
@@ -314,9 +309,8 @@ Task<DriveEntry> EmbeddedCluster::replace_drive(DriveId instead_of, std::string 
     const DriveEntry* old = management_.map().drive(instead_of);
     std::string old_path = old == nullptr ? std::string() : old->path;
     bool known = co_await or_return(remember_drive(path));
-    bool there = has_name(path);
     auto added = co_await management_.replace_drive(instead_of, path, size, overwrite);
-    if (!added.ok()) tidy_up(path, known, there);
+    if (!added.ok()) tidy_up(path, known);
     if (added.ok()) co_await or_return(forget_drive(old_path));
     co_return added;
 }

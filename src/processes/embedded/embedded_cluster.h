@@ -72,7 +72,7 @@ private:
     Result<bool> remember_drive(const std::string& path);
     Result<Done> forget_drive(const std::string& path);
     bool is_drive(const std::string& path) const;
-    void tidy_up(const std::string& path, bool known, bool there);
+    void tidy_up(const std::string& path, bool known);
     void show_progress(const std::string& step, std::uint64_t done, std::uint64_t total);
 
     Machine& machine_;
@@ -88,8 +88,9 @@ private:
     RemoteDoor door_;
     std::vector<std::unique_ptr<Listener>> data_listeners_;  // Until the doors are opened.
     std::unique_ptr<Listener> control_listener_;
+    // One drive at a time: else one that fails takes away another's file. Outlives requests.
+    SharedMutex adding_;
     control::ControlServer control_;
-    SharedMutex adding_;  // One drive at a time: else one that fails takes away another's file.
     Signal stopping_;
     bool stop_asked_ = false;
     bool compute_open_ = false;

@@ -53,10 +53,17 @@ Task<DriveEntry> LocalDrives::format(DriveEntry entry, std::uint64_t cluster,
         if (size == 0) co_return Error{Code::invalid, "a new drive file needs a size"};
         co_await or_return(
             co_await machine_.create_disk_file(entry.path, size, Preallocation::reserved));
+        made_.insert(entry.path);
+    } else {
+        made_.erase(entry.path);
     }
     auto filled = co_await fill_in(entry, cluster, slot_bytes, overwrite);
-    if (!filled.ok() && made) (void)process::remove_one(entry.path);
+    if (!filled.ok()) remove_made(entry.path);
     co_return filled;
+}
+
+void LocalDrives::remove_made(const std::string& path) {
+    if (made_.erase(path) > 0) (void)process::remove_one(path);
 }
 
 Task<DriveEntry> LocalDrives::fill_in(DriveEntry entry, std::uint64_t cluster,

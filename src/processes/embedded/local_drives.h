@@ -6,6 +6,7 @@
 #include "roles/drive/drive_role.h"
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace weft::embedded {
@@ -21,6 +22,8 @@ public:
     Task<Done> detach(DriveId drive) override;
     Task<Done> probe(DriveId drive) override;
     Task<Done> detach_all();
+    // Where the last format() made a new file at the path, that goes again; what was there stays.
+    void remove_made(const std::string& path);
 
 private:
     struct Served {
@@ -36,6 +39,7 @@ private:
     Machine& machine_;
     drive::DriveRole& role_;
     std::map<DriveId, Served> served_;
+    std::set<std::string> made_;
 };
 
 }  // namespace weft::embedded

@@ -200,7 +200,9 @@ public:
     // Waits until new locks may be taken. fenced, retry_later.
     Task<Done> until_locks_are_free(Caller caller);
     // Before the first lock of a client that may come back: a restart will wait for it.
-    Task<Done> note_lock_client(std::uint64_t client);
+    Task<Done> note_lock_client(SessionId of);
+    // Before anybody is told of a lock: who has lost it is on record no longer, come what may.
+    Task<Done> lock_clients_flushed();
     void forget_lock_client(std::uint64_t client);
     // `session` has asked for so many of the locks it held before, whatever the answer.
     void note_reclaimed(Session& session);

@@ -26,7 +26,7 @@ Task<Done> Core::begin_lock_grace() {
             lock_awaited.insert(*client);
         }
     }
-    lock_grace_ends = opened_at + settings.lock_grace;
+    lock_grace_ends = reactor.now() + settings.lock_grace;
     if (!lock_awaited.empty()) gate.spawn(end_lock_grace());
     co_return Done{};
 }
@@ -59,19 +59,30 @@ Task<Done> Core::until_locks_are_free(Caller caller) {
 }
 
 // It survives loss of power before the lock is granted, and so does that others have none any more.
-Task<Done> Core::note_lock_client(std::uint64_t client) {
+Task<Done> Core::note_lock_client(SessionId of) {
+    auto session = co_await or_return(this->session(of));
+    std::uint64_t client = session->client.number;
     if (client == 0) co_return Done{};
-    if (!lock_clients.contains(client)) co_await or_return(co_await admit());
+    if (!lock_clients.contains(client)) {
+        co_await or_return(co_await admit());
+        // Of a session that is over nobody would take the record away.
+        (void)co_await or_return(this->session(of));
+    }
     if (lock_clients.insert(client).second) {
         Transaction transaction;
         transaction.on(shard_of_client(*this, client))
             .put(keys::lock_client(client), std::string());
         lock_clients_changed = commit(std::move(transaction));
     }
-    Lsn changed = lock_clients_changed;
-    if (changed == Lsn{}) co_return Done{};
-    co_await or_return(co_await flushed(changed));
-    if (lock_clients_changed == changed) lock_clients_changed = Lsn{};
+    co_return co_await lock_clients_flushed();
+}
+
+Task<Done> Core::lock_clients_flushed() {
+    while (lock_clients_changed != Lsn{}) {
+        Lsn changed = lock_clients_changed;
+        co_await or_return(co_await flushed(changed));
+        if (lock_clients_changed == changed) lock_clients_changed = Lsn{};
+    }
     co_return Done{};
 }
 

@@ -158,6 +158,31 @@ TEST_F(LockGrace, WhoLostItsSessionBeforeHasNothingToReclaim) {
     EXPECT_EQ(outcome, Code::would_block);
 }
 
+// Goal: of two that have been told of a lock, the one that has it now gets it back, whatever a loss
+// of power takes. Method: one waits for what a lost session held, and power goes once it has it.
+TEST_F(LockGrace, WhoWaitedForALostLockIsTheOneWhoReclaimsIt) {
+    EXPECT_EQ(lock(mine), Code::ok);
+    LockRequest patient = request(1, false);
+    patient.wait = true;
+    gate.spawn(note_lock(role->lock(by(theirs), file, patient), &outcome));
+    wait(kMillisecond);
+    EXPECT_FALSE(outcome.has_value());
+    EXPECT_TRUE(run(role->close_session(mine)).ok());
+    for (int i = 0; i < 100000 && !outcome.has_value(); ++i) reactor.step();
+    ASSERT_EQ(outcome, Code::ok);
+    drives.lose_power();
+    crash();
+    mine = come(kMine, 1);
+    outcome.reset();
+    gate.spawn(note_lock(role->lock(by(mine), file, request(1, true)), &outcome));
+    wait(kSecond);
+    EXPECT_FALSE(outcome.has_value());
+    theirs = come(kTheirs, 1);
+    EXPECT_EQ(lock(theirs, true), Code::ok);
+    wait(kMillisecond);
+    EXPECT_EQ(outcome, Code::would_block);
+}
+
 TEST_F(LockGrace, EverythingElseGoesOnMeanwhile) {
     EXPECT_EQ(lock(mine), Code::ok);
     crash();

@@ -129,6 +129,13 @@ private:
     Task<Done> truncate_opened(Exchange* x, Opened* opened, bool clear_setid);
     Task<Done> put_opened(Exchange* x, Opened opened, SessionId opened_in, std::uint32_t flags,
                           std::optional<std::string_view> created_name);
+    // A file whose name is given to others all the time may be gone between LOOKUP and OPEN, again
+    // and again, which programs would see: open(2) of a name that is always there. So once that has
+    // happened, what is looked up is kept open for a moment. stale: it is gone already.
+    bool keeps_looked_up(const Node& node) const;
+    Task<Done> keep_for_open(InodeId inode);
+    Task<Done> release_later(InodeId inode, std::uint64_t compute_handle);
+    static constexpr Nanos kKeepsLookedUpFor = 1 * kSecond;
     Task<Done> release_handle(InodeId inode, std::uint64_t compute_handle);
     Task<Done> finish_release(OpenFile closed);
     Task<Done> unlock_owner(Exchange* x, FilePtr file, LockRequest request);
@@ -196,6 +203,7 @@ private:
     bool renewing_ = false;
     bool lost_again_ = false;  // The session that a renewal has just got.
     bool draining_ = false;
+    Nanos keeps_looked_up_until_ = 0;
 
     Semaphore request_slots_;
     Semaphore lock_wait_slots_;

@@ -58,6 +58,7 @@ void Mount::session_lost() {
 }
 
 Task<Done> Mount::renew() {
+    SessionHost* sessions = sessions_;  // Which an end of the mount meanwhile forgets.
     SessionId old = compute_.session();
     Nanos pause = kPauseLeast;
     forget_grants();
@@ -65,7 +66,7 @@ Task<Done> Mount::renew() {
     while (renewing_) {
         lost_again_ = false;
         Client client{client_, compute_.last_seq(), held_locks_.count()};
-        auto opened = co_await sessions_->open_session(holder_, client);
+        auto opened = co_await sessions->open_session(holder_, client);
         if (opened.ok()) {
             compute_.set_session(opened.value());
             if (!lost_again_) (void)co_await reclaim();
@@ -78,7 +79,7 @@ Task<Done> Mount::renew() {
     }
     if (renewing_) end_renewal(true);
     // Ends only when its recalls have, and these may have waited for the renewal.
-    co_return co_await sessions_->close_session(old);
+    co_return co_await sessions->close_session(old);
 }
 
 void Mount::end_renewal(bool good) {

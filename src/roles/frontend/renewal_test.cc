@@ -46,10 +46,10 @@ struct Renewing : MountFixture, SessionHost {
 
 // Its connection breaks while the answer to its opening is on its way.
 struct LosingTheFirst : Renewing {
-    Task<SessionId> open_session(LeaseHolder* holder, Client client) override {
+    Task<SessionId> open_session(LeaseHolder* holder, Client as) override {
         ++opens;
         bool loses = opens == 1;
-        Task<SessionId> opening = Renewing::open_session(holder, client);
+        Task<SessionId> opening = Renewing::open_session(holder, as);
         auto opened = co_await opening;
         if (loses) holder->session_ended();
         co_return opened;
@@ -63,6 +63,43 @@ TEST(Renewal, AFirstSessionThatIsLostAtOnceIsFollowedByAnother) {
     EXPECT_EQ(mount.opens, 2);
     EXPECT_FALSE(mount.ended());
     EXPECT_NE(mount.create("f").inode, 0U);
+}
+
+// Its filesystem has been removed when it comes back.
+struct GoneMeanwhile : Renewing {
+    Task<SessionId> open_session(LeaseHolder* holder, Client as) override {
+        if (gone) co_return Error{Code::not_found, "test"};
+        Task<SessionId> opening = Renewing::open_session(holder, as);
+        co_return co_await opening;
+    }
+    bool gone = false;
+};
+
+TEST(Renewal, AMountWhoseFilesystemIsGoneEnds) {
+    GoneMeanwhile mount;
+    mount.gone = true;
+    mount.lose_session();
+    EXPECT_TRUE(mount.ended());
+}
+
+// Nobody answers, and the mount is taken away meanwhile.
+struct AwayForLong : Renewing {
+    Task<SessionId> open_session(LeaseHolder* holder, Client as) override {
+        if (away) co_return Error{Code::unavailable, "test"};
+        Task<SessionId> opening = Renewing::open_session(holder, as);
+        co_return co_await opening;
+    }
+    bool away = false;
+};
+
+TEST(Renewal, AMountCanBeTakenAwayWhileTheClusterIsAway) {
+    AwayForLong mount;
+    mount.away = true;
+    mount.lose_session();
+    EXPECT_FALSE(mount.ended());
+    mount.channel.close();
+    mount.pass(300 * kSecond);
+    EXPECT_TRUE(mount.ended());
 }
 
 TEST(Renewal, FilesStayOpenAndLocksStayHeld) {
@@ -88,6 +125,23 @@ TEST(Renewal, ComputeIsToldWhatWillBeReclaimed) {
     mount.lose_session();
     EXPECT_EQ(mount.client.locks_held, 2U);
     EXPECT_EQ(mount.client.number, 5U);
+}
+
+// Goal: nobody takes back what it has given up. Method: a flock that could not become exclusive is
+// none any more, whatever the program has been told of the session since.
+TEST(Renewal, AFlockThatCouldNotBecomeAnotherIsNotTakenBack) {
+    Renewing mount;
+    auto file = mount.create("f");
+    fuse_lk_in in = Renewing::write_lock(file, 1);
+    in.lk_flags = FUSE_LK_FLOCK;
+    in.lk.type = F_RDLCK;
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, in).error, 0);
+    mount.compute.fail("lock", Code::would_block, 1);
+    in.lk.type = F_WRLCK;
+    EXPECT_EQ(mount.ask(FUSE_SETLK, file.inode, in).error, EAGAIN);
+    mount.compute.clear_calls();
+    mount.lose_session();
+    EXPECT_EQ(mount.compute.count("lock"), 0U);
 }
 
 // A compute that has just come up may be busy.

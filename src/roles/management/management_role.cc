@@ -122,10 +122,10 @@ Task<Done> ManagementRole::open(std::vector<std::string> drive_paths) {
             (void)co_await drive_admin_.detach(id);
         }
     }
+    // It may be one of those that are missing, and would be taken for lost though it is well.
+    if (missing > 0 && held.has_value()) co_return *held;
     if (missing > newest.parity_width) {
-        constexpr Error kTooFew{Code::unavailable,
-                                "more drives are missing than parity makes up for"};
-        co_return held.value_or(kTooFew);
+        co_return Error{Code::unavailable, "more drives are missing than parity makes up for"};
     }
     map_ = std::move(newest);
     ClusterMap next = map_;

@@ -43,7 +43,8 @@ public:
     // A new cluster on empty drives. invalid (widths, counts, sizes), already_exists.
     Task<Done> create(ClusterSpec spec, Progress progress);
     // An existing one from the drives at these paths; more than m may not be missing.
-    // unavailable: too few; limit_reached: too few, and others serve some; corrupt: no drive has a
+    // unavailable: too few; limit_reached: some are missing, and one of the paths is served by
+    // another process, perhaps still by our last; corrupt: no drive has a
     // map that can be read.
     Task<Done> open(std::vector<std::string> drive_paths);
     // Paths given to open() whose drives are not used any more, or never came to be.

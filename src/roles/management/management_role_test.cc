@@ -159,15 +159,17 @@ TEST(Management, StartsWithMDrivesMissingAndNotWithMore) {
     EXPECT_EQ(world.reactor.run(none.open({"8"})).code(), Code::corrupt);
 }
 
-TEST(Management, DrivesThatAnotherProcessServesAreMissing) {
+// Perhaps by our own last process, which the kernel has not quite ended: such a drive is well, and
+// must not be declared failed.
+TEST(Management, DoesNotStartWithoutADriveThatAnotherProcessServes) {
     World world;
     world.create();
-    world.admin.held = {DriveId{0}, DriveId{3}};
-    ManagementRole enough(world.reactor, world.admin, world.drives);
-    EXPECT_TRUE(world.reactor.run(enough.open(spec().drive_paths)).ok());
-    world.admin.held.insert(DriveId{4});
-    ManagementRole too_few(world.reactor, world.admin, world.drives);
-    EXPECT_EQ(world.reactor.run(too_few.open(spec().drive_paths)).code(), Code::limit_reached);
+    world.admin.held = {DriveId{3}};
+    ManagementRole early(world.reactor, world.admin, world.drives);
+    EXPECT_EQ(world.reactor.run(early.open(spec().drive_paths)).code(), Code::limit_reached);
+    world.admin.held.clear();
+    ManagementRole later(world.reactor, world.admin, world.drives);
+    EXPECT_TRUE(world.reactor.run(later.open(spec().drive_paths)).ok());
 }
 
 TEST(Management, TellsOfPathsThatAreNotTheClustersAnyMore) {

@@ -76,7 +76,7 @@ Task<Done> set_lock(Core* core, Caller caller, FileId file, LockRequest request)
     if (!core->may_reclaim(*session, request)) {
         co_await or_return(co_await core->until_locks_are_free(caller));
     }
-    co_await or_return(co_await core->note_lock_client(session->client.number));
+    co_await or_return(co_await core->note_lock_client(caller.session));
     (void)co_await or_return(core->session(caller.session));
     auto outcome = core->advisory.lock(file, family, lock_of(caller, request), request.wait);
     core->wake_locks(outcome.woken);
@@ -92,7 +92,8 @@ Task<Done> set_lock(Core* core, Caller caller, FileId file, LockRequest request)
         case locks::Outcome::Kind::waiting:
             break;
     }
-    co_return co_await await_turn(core, caller, outcome.ticket);
+    co_await or_return(co_await await_turn(core, caller, outcome.ticket));
+    co_return co_await core->lock_clients_flushed();
 }
 
 // Whatever comes of a reclaim, its client is not waited for any longer because of it.

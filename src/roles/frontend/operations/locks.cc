@@ -90,11 +90,20 @@ Task<Done> Mount::on(Exchange* x, SetLock op) {
     auto call = [=] {
         return service->lock(caller, id, wanted);
     };
+    // Somebody else may have it before the answer is here, and is not to lose it to us.
+    bool unlocks = wanted.kind == LockRequest::Kind::unlock;
+    if (unlocks) held_locks_.apply(x->inode(), wanted);
     for (;;) {
         auto locked = co_await ask<Done>(x, call);
         bool again = op.wait && locked.code() == Code::retry_later;
         if (again) continue;
-        if (locked.ok()) held_locks_.apply(x->inode(), wanted);
+        if (locked.ok() && !unlocks) held_locks_.apply(x->inode(), wanted);
+        // A flock that is to become another was given up first, as flock(2) has it.
+        bool refused = locked.code() == Code::would_block || locked.code() == Code::interrupted;
+        if (refused && wanted.flock) {
+            wanted.kind = LockRequest::Kind::unlock;
+            held_locks_.apply(x->inode(), wanted);
+        }
         co_return locked;
     }
 }

@@ -11,6 +11,8 @@ namespace {
 // RENAME_* of <linux/fs.h>.
 constexpr std::uint32_t kRenameNoReplace = 1;
 constexpr std::uint32_t kRenameExchange = 2;
+// For a name whose file is another each time before it can be opened.
+constexpr int kLooksMost = 16;
 
 NewNode new_node(const Exchange& x, std::uint32_t mode, std::uint32_t umask) {
     NewNode what;
@@ -33,6 +35,10 @@ Task<Done> Mount::cover(Exchange* x, InodeId directory) {
     co_return Done{};
 }
 
+bool Mount::keeps_looked_up(const Node& node) const {
+    return S_ISREG(node.attributes.mode) && reactor_.now() < keeps_looked_up_until_;
+}
+
 Task<Done> Mount::on(Exchange* x, Lookup op) {
     (void)co_await cover(x, x->inode());
     Caller caller = reader(*x);
@@ -43,6 +49,12 @@ Task<Done> Mount::on(Exchange* x, Lookup op) {
         return service->lookup(caller, directory, name);
     };
     auto found = co_await ask<Node>(x, call);
+    for (int tries = 0; tries < kLooksMost && found.ok() && keeps_looked_up(found.value());
+         ++tries) {
+        auto kept = co_await keep_for_open(found.value().inode);
+        if (kept.code() != Code::stale) break;
+        found = co_await ask<Node>(x, call);
+    }
     if (found.ok()) {
         Task<Done> put = put_entry(x, x->inode(), op.name, std::move(found).value());
         co_return co_await put;

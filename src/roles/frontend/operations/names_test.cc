@@ -29,6 +29,29 @@ TEST(Names, ALookupUnderLeaseMayBeKept) {
     EXPECT_EQ(entry.attr.mode, 0100644U);
 }
 
+// A file that others replace all the time: the kernel looks its name up once more, and then the
+// open must not find it gone again.
+TEST(Names, WhatIsLookedUpAfterAnOpenCameTooLateIsKeptUntilItIsOpened) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    mount.release(file);
+    mount.settle();
+    ASSERT_EQ(mount.compute.open_handles(), 0U);
+    mount.compute.fail("open", Code::stale, 1);
+    fuse_open_in in{};  // For reading.
+    EXPECT_EQ(mount.ask(FUSE_OPEN, file.inode, in).error, ESTALE);
+    // The one that is found first is gone by now, too.
+    mount.compute.fail("open", Code::stale, 1);
+    mount.compute.clear_calls();
+    EXPECT_EQ(mount.lookup(1, "f").nodeid, file.inode);
+    EXPECT_EQ(mount.compute.count("lookup"), 2U);
+    EXPECT_EQ(mount.compute.open_handles(), 1U);
+    mount.pass(5 * kSecond);
+    EXPECT_EQ(mount.compute.open_handles(), 0U);
+    mount.lookup(1, "f");
+    EXPECT_EQ(mount.compute.open_handles(), 0U);
+}
+
 TEST(Names, WithoutLeasesNothingMayBeKept) {
     MountFixture mount;
     auto made = mount.create("f");

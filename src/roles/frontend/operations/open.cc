@@ -25,7 +25,10 @@ Task<Done> Mount::on(Exchange* x, Open op) {
     auto call = [=] {
         return service->open(caller, file, want);
     };
-    Opened opened = co_await or_return(co_await ask<Opened>(x, call));
+    auto asked = co_await ask<Opened>(x, call);
+    // The kernel looks the name up once more, and no further.
+    if (asked.code() == Code::stale) keeps_looked_up_until_ = reactor_.now() + kKeepsLookedUpFor;
+    Opened opened = co_await or_return(std::move(asked));
     SessionId opened_in = compute_.session();
 
     if ((op.flags & O_TRUNC) != 0) {
@@ -186,6 +189,24 @@ Task<Done> Mount::finish_release(OpenFile closed) {
     InodeId inode = closed.file->inode;
     files_.forget_if_idle(closed.file);
     co_return co_await release_handle(inode, closed.compute_handle);
+}
+
+Task<Done> Mount::keep_for_open(InodeId inode) {
+    Caller caller = compute_.own_writer();
+    FileId file = compute_.file(inode);
+    ComputeService* service = compute_.service();
+    auto call = [=] {
+        return service->open(caller, file, LeaseMode::none);
+    };
+    Opened opened = co_await or_return(co_await compute_.attempt<Opened>(nullptr, call));
+    background_.spawn(release_later(inode, opened.handle));
+    co_return Done{};
+}
+
+Task<Done> Mount::release_later(InodeId inode, std::uint64_t compute_handle) {
+    co_await sleep(reactor_, kKeepsLookedUpFor);
+    Task<Done> released = release_handle(inode, compute_handle);
+    co_return co_await released;
 }
 
 Task<Done> Mount::release_handle(InodeId inode, std::uint64_t compute_handle) {
