@@ -1,5 +1,6 @@
 #include "sim/world/commons.h"
 
+#include "sim/world/found_or_made.h"
 #include "sim/world/sharer.h"
 
 #include <array>
@@ -29,14 +30,11 @@ Commons::Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sh
 Commons::~Commons() = default;
 
 Task<Done> Commons::make_register(Caller caller, Register* made) {
-    NewNode what;
-    what.mode = 0100644;
-    auto found = co_await compute_->lookup(caller, directory_, made->name);
-    bool fresh = found.code() == Code::not_found;
-    if (fresh) found = co_await compute_->create(caller, directory_, made->name, what);
-    Node node = co_await or_return(std::move(found));
+    FoundOrMade there = co_await or_return(
+        co_await find_or_make(compute_, caller, directory_, made->name, 0100644));
+    const Node& node = there.node;
     if (made->kind != Kind::name) made->file = {directory_.filesystem, node.inode};
-    if (!fresh) co_return Done{};
+    if (!there.fresh) co_return Done{};
     made->history.reset(0);
     if (made->kind == Kind::name) made->history.reset(node.inode.value);
     if (made->kind == Kind::mtime) {
@@ -63,16 +61,10 @@ Task<Done> Commons::make(SessionId session) {
     Caller caller;
     caller.session = session;
     FileId root{directory_.filesystem, kRootInode};
-    auto found = co_await compute_->lookup(caller, root, "commons");
-    if (found.code() == Code::not_found) {
-        NewNode what;
-        what.mode = 0040755;
-        caller.seq = 1;
-        found = co_await compute_->create(caller, root, "commons", what);
-    }
-    Node node = co_await or_return(std::move(found));
-    directory_.inode = node.inode;
     caller.seq = 1;
+    FoundOrMade there =
+        co_await or_return(co_await find_or_make(compute_, caller, root, "commons", 0040755));
+    directory_.inode = there.node.inode;
     for (Register& each : registers_) {
         ++caller.seq;
         co_await or_return(co_await make_register(caller, &each));

@@ -142,6 +142,7 @@ private:
     void fill_pages(KernelInode& inode, std::uint64_t first, std::uint64_t count,
                     const Answer& answer, std::uint64_t version);
     Task<Done> write_direct(KernelFilePtr file, std::uint64_t offset, std::string data);
+    Task<Done> send_write(KernelFilePtr file, std::uint64_t offset, std::string data, Apply apply);
     void copy_into_pages(KernelInode& inode, std::uint64_t offset, const std::string& data,
                          std::set<std::uint64_t>* locked);
     Task<Done> send_setattr(InodePtr inode, fuse_setattr_in in);

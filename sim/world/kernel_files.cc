@@ -231,12 +231,18 @@ Task<Done> Kernel::write(KernelFilePtr file, std::uint64_t offset, std::string d
         inode->attributes.size = std::max(inode->attributes.size, end);
         inode->valid_until = 0;
     };
+    Task<Done> sent = send_write(file, offset, std::move(data), std::move(apply));
+    co_return co_await sent;
+}
+
+Task<Done> Kernel::send_write(KernelFilePtr file, std::uint64_t offset, std::string data,
+                              Apply apply) {
     fuse_write_in in{};
     in.fh = file->handle;
     in.offset = offset;
     in.size = static_cast<std::uint32_t>(data.size());
     in.flags = file->flags;
-    KernelChannel::Request request{FUSE_WRITE, inode->number, body_of(in, data), nullptr};
+    KernelChannel::Request request{FUSE_WRITE, file->inode->number, body_of(in, data), nullptr};
     Answer answer = co_await or_return(co_await channel_.ask(std::move(request), std::move(apply)));
     if (answer.error != 0) co_return error_of(answer.error);
     co_return Done{};
@@ -281,15 +287,8 @@ Task<Done> Kernel::write_direct(KernelFilePtr file, std::uint64_t offset, std::s
         inode->attributes.size = std::max(inode->attributes.size, end);
         inode->valid_until = 0;
     };
-    fuse_write_in in{};
-    in.fh = file->handle;
-    in.offset = offset;
-    in.size = static_cast<std::uint32_t>(data.size());
-    in.flags = file->flags;
-    KernelChannel::Request request{FUSE_WRITE, inode->number, body_of(in, data), nullptr};
-    Answer answer = co_await or_return(co_await channel_.ask(std::move(request), std::move(apply)));
-    if (answer.error != 0) co_return error_of(answer.error);
-    co_return Done{};
+    Task<Done> sent = send_write(file, offset, std::move(data), std::move(apply));
+    co_return co_await sent;
 }
 
 Task<Done> Kernel::send_setattr(InodePtr inode, fuse_setattr_in in) {

@@ -1,6 +1,7 @@
 #include "sim/world/mounts.h"
 
 #include "sim/world/commons.h"
+#include "sim/world/found_or_made.h"
 #include "sim/world/program.h"
 
 #include <algorithm>
@@ -61,12 +62,9 @@ Mounts::~Mounts() {
 }
 
 Task<Done> Mounts::make_register(Caller caller, Register* made) {
-    NewNode what;
-    what.mode = 0100644;
-    auto found = co_await compute_->lookup(caller, directory_, made->name);
-    bool fresh = found.code() == Code::not_found;
-    if (fresh) found = co_await compute_->create(caller, directory_, made->name, what);
-    Node node = co_await or_return(std::move(found));
+    FoundOrMade there = co_await or_return(
+        co_await find_or_make(compute_, caller, directory_, made->name, 0100644));
+    const Node& node = there.node;
     // The second of a file finds it there, and has its first value as well.
     bool begins = made->synced == 0 && moment_ == 0;
     if (!begins) co_return Done{};
@@ -84,16 +82,10 @@ Task<Done> Mounts::make(SessionId session) {
     Caller caller;
     caller.session = session;
     FileId root{directory_.filesystem, kRootInode};
-    auto found = co_await compute_->lookup(caller, root, kDirectory);
-    if (found.code() == Code::not_found) {
-        NewNode what;
-        what.mode = 0040755;
-        caller.seq = 1;
-        found = co_await compute_->create(caller, root, kDirectory, what);
-    }
-    Node node = co_await or_return(std::move(found));
-    directory_.inode = node.inode;
     caller.seq = 1;
+    FoundOrMade there =
+        co_await or_return(co_await find_or_make(compute_, caller, root, kDirectory, 0040755));
+    directory_.inode = there.node.inode;
     for (Register& each : registers_) {
         ++caller.seq;
         co_await or_return(co_await make_register(caller, &each));

@@ -43,6 +43,11 @@ public:
         auto connected = reactor.run(network.at("client").connect("server:1", 10 * kSecond));
         return std::move(connected).value();
     }
+    Task<Done> ask_for_a_check(std::optional<Result<Reply>>* into) {
+        Json body{{"verb", "check"}};
+        *into = co_await request(reactor, &network.at("client"), "server:1", std::move(body));
+        co_return Done{};
+    }
     Task<Done> wait(Nanos duration) {
         co_await sleep(reactor, duration);
         co_return Done{};
@@ -77,13 +82,7 @@ TEST_F(ControlServerTest, WhoIsCutOffInTheMiddleGivesUpAndItIsDoneAllTheSame) {
     management.takes = 5 * kSilenceMost;
     Gate gate(reactor);
     std::optional<Result<Reply>> reply;
-    auto asking = [](ControlServerTest* test, std::optional<Result<Reply>>* into) -> Task<Done> {
-        Json body{{"verb", "check"}};
-        Network* client = &test->network.at("client");
-        *into = co_await request(test->reactor, client, "server:1", std::move(body));
-        co_return Done{};
-    };
-    gate.spawn(asking(this, &reply));
+    gate.spawn(ask_for_a_check(&reply));
     ASSERT_TRUE(reactor.run(wait(2 * kSecond)).ok());
     network.cut("server", "client");
     ASSERT_TRUE(reactor.run(wait(2 * kSilenceMost)).ok());
@@ -112,13 +111,7 @@ TEST_F(ControlServerTest, StopsWhenWhatWasAskedIsAnswered) {
     management.takes = 10 * kSecond;
     Gate gate(reactor);
     std::optional<Result<Reply>> reply;
-    auto asking = [](ControlServerTest* test, std::optional<Result<Reply>>* into) -> Task<Done> {
-        Json body{{"verb", "check"}};
-        Network* client = &test->network.at("client");
-        *into = co_await request(test->reactor, client, "server:1", std::move(body));
-        co_return Done{};
-    };
-    gate.spawn(asking(this, &reply));
+    gate.spawn(ask_for_a_check(&reply));
     std::unique_ptr<Stream> idle = connect();
     ASSERT_TRUE(reactor.run(wait(1 * kSecond)).ok());
     EXPECT_EQ(reactor.run(server.stop(reactor.now() + kSecond)).code(), Code::retry_later);

@@ -7,11 +7,20 @@
 #include "testing/memory_drives.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <gtest/gtest.h>
 
 namespace weft::compute {
+
+// What the work ends with, for tests that go on meanwhile.
+template <class T>
+Task<Done> note_code(Task<T> work, std::optional<Code>* code) {
+    auto ended = co_await work;
+    code->emplace(ended.code());
+    co_return Done{};
+}
 
 // A frontend that caches nothing and says so, and notes what it was asked.
 class NotingHolder : public LeaseHolder {

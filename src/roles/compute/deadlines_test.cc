@@ -1,15 +1,7 @@
-#include "platform/runtime/gate.h"
 #include "roles/compute/compute_testing_internal.h"
 
 namespace weft::compute {
 namespace {
-
-template <class T>
-Task<Done> note_code(Task<T> work, std::optional<Code>* code) {
-    auto ended = co_await work;
-    code->emplace(ended.code());
-    co_return Done{};
-}
 
 // Somebody waits for what another's request holds, and not for longer than it was told to.
 class Deadlines : public ComputeTest {

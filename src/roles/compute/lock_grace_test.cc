@@ -1,15 +1,7 @@
 #include "roles/compute/compute_testing_internal.h"
 
-#include <optional>
-
 namespace weft::compute {
 namespace {
-
-Task<Done> note_lock(Task<Done> lock, std::optional<Code>* code) {
-    auto ended = co_await lock;
-    code->emplace(ended.code());
-    co_return Done{};
-}
 
 // Clients over restarts of compute.
 class LockGrace : public ComputeTest {
@@ -58,7 +50,19 @@ protected:
     }
     void begin_lock(SessionId session) {
         outcome.reset();
-        gate.spawn(note_lock(role->lock(by(session), file, request(1, false)), &outcome));
+        gate.spawn(note_code(role->lock(by(session), file, request(1, false)), &outcome));
+    }
+    // Both come for it, and mine is the first.
+    void expect_theirs_after_restart() {
+        mine = come(kMine, 1);
+        outcome.reset();
+        gate.spawn(note_code(role->lock(by(mine), file, request(1, true)), &outcome));
+        wait(kSecond);
+        EXPECT_FALSE(outcome.has_value());
+        theirs = come(kTheirs, 1);
+        EXPECT_EQ(lock(theirs, true), Code::ok);
+        wait(kMillisecond);
+        EXPECT_EQ(outcome, Code::would_block);
     }
 
     FileId file;
@@ -148,14 +152,7 @@ TEST_F(LockGrace, WhoLostItsSessionBeforeHasNothingToReclaim) {
     EXPECT_TRUE(run(role->close_session(mine)).ok());
     EXPECT_EQ(lock(theirs), Code::ok);
     crash();
-    mine = come(kMine, 1);
-    gate.spawn(note_lock(role->lock(by(mine), file, request(1, true)), &outcome));
-    wait(kSecond);
-    EXPECT_FALSE(outcome.has_value());
-    theirs = come(kTheirs, 1);
-    EXPECT_EQ(lock(theirs, true), Code::ok);
-    wait(kMillisecond);
-    EXPECT_EQ(outcome, Code::would_block);
+    expect_theirs_after_restart();
 }
 
 // Goal: of two that have been told of a lock, the one that has it now gets it back, whatever a loss
@@ -164,7 +161,7 @@ TEST_F(LockGrace, WhoWaitedForALostLockIsTheOneWhoReclaimsIt) {
     EXPECT_EQ(lock(mine), Code::ok);
     LockRequest patient = request(1, false);
     patient.wait = true;
-    gate.spawn(note_lock(role->lock(by(theirs), file, patient), &outcome));
+    gate.spawn(note_code(role->lock(by(theirs), file, patient), &outcome));
     wait(kMillisecond);
     EXPECT_FALSE(outcome.has_value());
     EXPECT_TRUE(run(role->close_session(mine)).ok());
@@ -172,15 +169,7 @@ TEST_F(LockGrace, WhoWaitedForALostLockIsTheOneWhoReclaimsIt) {
     ASSERT_EQ(outcome, Code::ok);
     drives.lose_power();
     crash();
-    mine = come(kMine, 1);
-    outcome.reset();
-    gate.spawn(note_lock(role->lock(by(mine), file, request(1, true)), &outcome));
-    wait(kSecond);
-    EXPECT_FALSE(outcome.has_value());
-    theirs = come(kTheirs, 1);
-    EXPECT_EQ(lock(theirs, true), Code::ok);
-    wait(kMillisecond);
-    EXPECT_EQ(outcome, Code::would_block);
+    expect_theirs_after_restart();
 }
 
 TEST_F(LockGrace, EverythingElseGoesOnMeanwhile) {

@@ -1,18 +1,10 @@
 #include "engines/namespace/attributes.h"
 #include "model/layout/keys.h"
-#include "platform/runtime/gate.h"
 #include "roles/compute/compute_testing_internal.h"
 #include "roles/compute/core_internal.h"
 
 namespace weft::compute {
 namespace {
-
-template <class T>
-Task<Done> note_code(Task<T> work, std::optional<Code>* code) {
-    auto ended = co_await work;
-    code->emplace(ended.code());
-    co_return Done{};
-}
 
 Task<Done> note_purge(Task<Lsn> purge) {
     auto purged = co_await purge;

@@ -65,36 +65,26 @@ TEST(Renewal, AFirstSessionThatIsLostAtOnceIsFollowedByAnother) {
     EXPECT_NE(mount.create("f").inode, 0U);
 }
 
-// Its filesystem has been removed when it comes back.
-struct GoneMeanwhile : Renewing {
+// When it comes back it gets an error instead of a session.
+struct Refused : Renewing {
     Task<SessionId> open_session(LeaseHolder* holder, Client as) override {
-        if (gone) co_return Error{Code::not_found, "test"};
+        if (refuses != Code::ok) co_return Error{refuses, "test"};
         Task<SessionId> opening = Renewing::open_session(holder, as);
         co_return co_await opening;
     }
-    bool gone = false;
+    Code refuses = Code::ok;
 };
 
 TEST(Renewal, AMountWhoseFilesystemIsGoneEnds) {
-    GoneMeanwhile mount;
-    mount.gone = true;
+    Refused mount;
+    mount.refuses = Code::not_found;
     mount.lose_session();
     EXPECT_TRUE(mount.ended());
 }
 
-// Nobody answers, and the mount is taken away meanwhile.
-struct AwayForLong : Renewing {
-    Task<SessionId> open_session(LeaseHolder* holder, Client as) override {
-        if (away) co_return Error{Code::unavailable, "test"};
-        Task<SessionId> opening = Renewing::open_session(holder, as);
-        co_return co_await opening;
-    }
-    bool away = false;
-};
-
 TEST(Renewal, AMountCanBeTakenAwayWhileTheClusterIsAway) {
-    AwayForLong mount;
-    mount.away = true;
+    Refused mount;
+    mount.refuses = Code::unavailable;
     mount.lose_session();
     EXPECT_FALSE(mount.ended());
     mount.channel.close();

@@ -1,17 +1,9 @@
-#include "platform/runtime/gate.h"
 #include "roles/compute/compute_testing_internal.h"
 
 #include <functional>
 
 namespace weft::compute {
 namespace {
-
-template <class T>
-Task<Done> note_code(Task<T> work, std::optional<Code>* code) {
-    auto ended = co_await work;
-    code->emplace(ended.code());
-    co_return Done{};
-}
 
 // A session that ends while a request of it waits: whoever has got its leases and locks since must
 // not be overwritten by it.
