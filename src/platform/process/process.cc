@@ -32,6 +32,14 @@ void pause_until_signal_safe(Nanos duration) {
     }
 }
 
+// Field `number` of proc_pid_stat(5), of a line that begins with field 3, the state.
+std::string field(const std::string& fields, int number) {
+    std::istringstream words(fields);
+    std::string word;
+    for (int i = 3; i <= number; ++i) words >> word;
+    return words ? word : std::string();
+}
+
 // What the kernel says of a process from its state on; empty if it has ended.
 std::string fields_of(int pid) {
     // A child of ours that has ended is reaped here; another's may stay a zombie for long.
@@ -43,7 +51,11 @@ std::string fields_of(int pid) {
     std::size_t name_end = stat.rfind(')');
     if (name_end == std::string::npos || name_end + 2 >= stat.size()) return {};
     std::string fields = stat.substr(name_end + 2);
-    return fields.front() == 'Z' || fields.front() == 'X' ? std::string() : fields;
+    bool ended = fields.front() == 'Z' || fields.front() == 'X';
+    // That is of the main thread. What the process had, locks too, is its last thread's to let go.
+    constexpr int kThreads = 20;
+    bool last = field(fields, kThreads) == "1" || field(fields, kThreads) == "0";
+    return ended && last ? std::string() : fields;
 }
 
 Result<Done> replace_file(const std::string& path, std::string_view text, bool durable) {
@@ -169,11 +181,9 @@ bool is_running(int pid) {
 }
 
 std::string birth_of(int pid) {
-    constexpr int kStartTime = 22 - 3;  // proc_pid_stat(5), counted from the state.
-    std::istringstream fields(fields_of(pid));
-    std::string began;
-    for (int i = 0; i <= kStartTime; ++i) fields >> began;
-    if (!fields) return {};
+    constexpr int kStartTime = 22;
+    std::string began = field(fields_of(pid), kStartTime);
+    if (began.empty()) return {};
     std::string boot;
     std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), boot);
     return boot + "/" + began;

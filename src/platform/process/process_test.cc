@@ -4,8 +4,11 @@
 #include "platform/process/process_lock.h"
 
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +54,33 @@ TEST(Process, AZombieOfAnotherParentIsNotRunning) {
     EXPECT_TRUE(is_running(parent));
     EXPECT_TRUE(send_kill(parent));
     EXPECT_TRUE(wait_for_end(parent, 10 * kSecond));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+// Goal: a killed process whose main thread is gone, and has another at work still, has not ended.
+TEST(Process, RunsUntilItsLastThreadHasEnded) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        std::thread([&ends] {
+            // Says that the main thread is a zombie, and stays.
+            std::string stat;
+            while (stat.find(") Z ") == std::string::npos) {
+                std::getline(std::ifstream("/proc/self/stat"), stat);
+            }
+            if (write(ends[1], "z", 1) != 1) _exit(1);
+            for (;;) ::pause();
+        }).detach();
+        syscall(SYS_exit, 0);
+    }
+    ASSERT_GT(child, 0);
+    char said = 0;
+    ASSERT_EQ(read(ends[0], &said, 1), 1);
+    EXPECT_TRUE(is_running(child));
+    EXPECT_TRUE(send_kill(child));
+    EXPECT_TRUE(wait_for_end(child, 10 * kSecond));
     close(ends[0]);
     close(ends[1]);
 }
