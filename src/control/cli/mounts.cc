@@ -18,6 +18,8 @@ namespace {
 constexpr Nanos kMountMost = 60 * kSecond;
 // A mount that is unmounted sends what it has; if no cluster answers it gives up before this.
 constexpr Nanos kUnmountMost = 150 * kSecond;
+constexpr int kUnmountTries = 4;
+constexpr Nanos kUnmountPause = 100 * kMillisecond;
 constexpr Nanos kPoll = 20 * kMillisecond;
 constexpr const char* kType = "fuse.weft";
 
@@ -84,14 +86,24 @@ std::string file_name_of(const std::string& path) {
     return (last.empty() ? std::string("root") : last.substr(0, 64)) + "-" + hex.data();
 }
 
-bool run_unmount(const std::string& path, bool lazy) {
+bool run_unmount(const std::string& path, bool lazy, bool quiet = false) {
     std::vector<std::string> words = {"umount"};
     if (!process::is_root()) words = {"fusermount3", "-u"};
     if (lazy) words.emplace_back(process::is_root() ? "-l" : "-z");
     words.emplace_back("--");
     words.push_back(path);
-    auto code = process::run_program(std::move(words));
+    auto code = process::run_program(std::move(words), quiet);
     return code.ok() && code.value() == 0;
+}
+
+// Whoever asks for a file or for the room there is, as monitors do of every mount now and then, has
+// the mount in use for that moment.
+bool run_unmount_patiently(const std::string& path) {
+    for (int tries = 1; tries < kUnmountTries; ++tries) {
+        if (run_unmount(path, false, true)) return true;
+        process::pause(kUnmountPause);
+    }
+    return run_unmount(path, false);
 }
 
 int explain(const Told& told) {
@@ -205,7 +217,7 @@ int unmount_served(const Session& session, const Told& told) {
         return kExitFailed;
     }
     // If nothing is, umount(8) was quicker, and the process sends what it has.
-    if (!type.empty() && !run_unmount(told.path, false)) {
+    if (!type.empty() && !run_unmount_patiently(told.path)) {
         std::cerr << "weft: cannot unmount " << told.path << ": files in it are in use\n";
         return kExitFailed;
     }

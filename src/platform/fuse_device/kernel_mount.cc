@@ -27,6 +27,8 @@ constexpr Nanos kChildMost = 60 * kSecond;
 constexpr int kReadAheadKiB = 4096;
 // Who serves a mount answers at once, or is busy with a restart: it is alive.
 constexpr Nanos kAnswerMost = 2 * kSecond;
+constexpr int kUnmountTries = 4;
+constexpr Nanos kUnmountPause = 100 * kMillisecond;
 constexpr const char* kType = "fuse.weft";
 
 Error failed(int error, std::string_view what) {
@@ -257,7 +259,12 @@ Task<Done> unmount_fuse(Machine* machine, std::string path, bool lazy) {
     if (lazy) words.emplace_back(geteuid() == 0 ? "-l" : "-z");
     words.emplace_back("--");
     words.push_back(path);
-    int status = co_await or_return(co_await run_child(machine, std::move(words)));
+    int status = co_await or_return(co_await run_child(machine, words));
+    // Whoever asks for a file, or for the room there is, has it in use for that moment.
+    for (int tries = 1; status != 0 && !lazy && tries < kUnmountTries; ++tries) {
+        co_await sleep(*machine, kUnmountPause);
+        status = co_await or_return(co_await run_child(machine, words));
+    }
     if (status != 0) co_return Error{Code::would_block, "files in it are in use"};
     co_return Done{};
 }

@@ -150,12 +150,13 @@ Result<int> start_detached(std::vector<std::string> arguments, std::string log_p
     return static_cast<int>(child);
 }
 
-Result<int> run_program(std::vector<std::string> arguments) {
+Result<int> run_program(std::vector<std::string> arguments, bool quiet) {
     std::vector<char*> raw;
     for (std::string& argument : arguments) raw.push_back(argument.data());
     raw.push_back(nullptr);
     pid_t child = fork();
     if (child == 0) {
+        if (quiet) dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
         execvp(raw[0], raw.data());
         _exit(127);
     }

@@ -24,8 +24,9 @@ std::string find_program(const std::string& name);
 // Starts a program that outlives us: own session, no terminal, output appended to `log_path`.
 // Returns its process id.
 Result<int> start_detached(std::vector<std::string> arguments, std::string log_path);
-// Runs a program to its end, with our terminal; its exit code, or 128 if a signal ended it.
-Result<int> run_program(std::vector<std::string> arguments);
+// Runs a program to its end, with our terminal, of which a quiet one has no standard error; its
+// exit code, or 128 if a signal ended it.
+Result<int> run_program(std::vector<std::string> arguments, bool quiet = false);
 int own_id();
 std::string host_name();
 // A process that has ended is not running, whether its parent knows it already or not.
