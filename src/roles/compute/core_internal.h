@@ -444,7 +444,8 @@ Task<T> Core::once(Caller caller, Task<T> work_) {
         co_return *known;
     }
     Result<T> result = Error{Code::retry_later, "compute.once"};
-    if (of->client.number != 0 && caller.seq <= of->client.last_seq) {
+    bool may_be_known = of->client.number != 0 && caller.seq <= of->client.last_seq;
+    if (may_be_known && !planted(Bug::retry_after_reset_is_done_again)) {
         Task<T> known = known_or_done<T>(caller, of->client.number, std::move(work_));
         result = co_await known;
     } else {
