@@ -1,6 +1,7 @@
 #include "platform/simulated/simulated_disk.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <random>
 #include <utility>
@@ -92,8 +93,10 @@ Task<Done> SimulatedDisk::flush() {
 }
 
 void SimulatedDisk::lose_power() {
+    constexpr std::array<std::uint64_t, 5> kKeptOfSixteen = {0, 2, 8, 14, 16};
+    std::uint64_t kept = kKeptOfSixteen[reactor_.random() % kKeptOfSixteen.size()];
     for (auto& [block, written] : unflushed_) {
-        if (reactor_.random() % 2 == 0) durable_[block] = std::move(written.content);
+        if (reactor_.random() % 16 < kept) durable_[block] = std::move(written.content);
     }
     unflushed_.clear();
 }
