@@ -17,6 +17,7 @@ constexpr std::uint64_t kRuinedFromMost = 32 * kMiB;
 constexpr Nanos kRest = 3 * kSecond;             // In which duties end what they do.
 constexpr std::uint64_t kRebuildDoublings = 14;  // Of steps.
 constexpr Nanos kAimMost = kSecond / 2;
+constexpr int kAimSteps = 20'000;
 constexpr std::uint64_t kFurtherDoublings = 9;
 constexpr int kEarlyEndsMost = 3;
 constexpr std::uint64_t kStartDoublings = 13;  // Of steps: more than most starts take.
@@ -101,7 +102,7 @@ void World::aim() {
         return failure_.empty();
     };
     Nanos until = reactor_.now() + kAimMost;
-    while (watch_.calls(call) == before && reactor_.now() < until) {
+    for (int i = 0; i < kAimSteps && watch_.calls(call) == before && reactor_.now() < until; ++i) {
         if (!step()) return;
     }
     for (std::uint64_t i = 0; i < further; ++i) {
