@@ -23,7 +23,7 @@ void draw_shape(Chance& chance, WorldSettings& settings) {
 
 bool takes_drives(Event event) {
     return event == Event::lose_drives || event == Event::crash_degraded ||
-           event == Event::outage || event == Event::rot;
+           event == Event::outage || event == Event::rot || event == Event::damage;
 }
 
 // Drives so small that they fill with what is dead, so that the cleaner has always to do. With
