@@ -52,10 +52,13 @@ Task<Done> World::until_whole() {
         if (report.segments_lost > 0) co_return Error{Code::corrupt, "sim.segments_lost"};
         std::uint64_t exposed = counter(report, "journal.segments_exposed");
         std::uint64_t torn = counter(report, "segments.torn");
-        if (report.segments_degraded == 0 && exposed == 0 && torn == 0) co_return Done{};
+        std::uint64_t unflushed = counter(report, "journal.drives_unflushed");
+        bool whole = report.segments_degraded == 0 && exposed == 0 && torn == 0;
+        if (whole && unflushed == 0) co_return Done{};
         if (reactor_.now() > deadline) {
-            co_return Error{Code::unavailable,
-                            exposed > 0 ? "sim.journal_exposed" : "sim.degraded"};
+            co_return Error{Code::unavailable, exposed > 0     ? "sim.journal_exposed"
+                                               : unflushed > 0 ? "sim.unflushed"
+                                                               : "sim.degraded"};
         }
         co_await sleep(reactor_, kLookEvery);
     }

@@ -72,6 +72,7 @@ std::uint32_t CommitWriter::slots_missing(const Segment& segment) const {
 JournalHealth CommitWriter::health() const {
     JournalHealth health;
     health.segments = live_.size();
+    health.drives_unflushed = drives_.owing();
     for (const Segment& segment : live_) {
         std::uint32_t missing = slots_missing(segment);
         if (missing == 0) continue;

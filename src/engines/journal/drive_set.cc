@@ -236,6 +236,18 @@ void DriveSet::note_written_by_others(DriveId id) {
     drives_[id].dirty_by_others = drives_[id].dirty;
 }
 
+std::uint32_t DriveSet::owing() const {
+    auto count = std::count_if(drives_.begin(), drives_.end(),
+                               [this](const auto& item) { return owes(item.second); });
+    return static_cast<std::uint32_t>(count);
+}
+
+bool DriveSet::debt_due() const {
+    return std::any_of(drives_.begin(), drives_.end(), [this](const auto& item) {
+        return owes(item.second) && writable(item.first);
+    });
+}
+
 Task<Done> DriveSet::flush_drive(DriveId id) {
     for (int tries = 1;; ++tries) {
         auto flushed = co_await service_.flush(id);
@@ -247,15 +259,17 @@ Task<Done> DriveSet::flush_drive(DriveId id) {
 Task<DriveSet::Flushed> DriveSet::flush() {
     struct Target {
         DriveId id;
+        bool noted = false;
         bool by_others = false;
     };
     std::vector<Target> targets;
     std::vector<Task<Done>> tasks;
     for (auto& [id, drive] : drives_) {
         bool by_others = std::exchange(drive.dirty_by_others, false);
-        if (!std::exchange(drive.dirty, false)) continue;
+        bool noted = std::exchange(drive.dirty, false);
+        if (!noted && !(owes(drive) && writable(id))) continue;
         if (planted(Bug::journal_forgets_to_flush_a_drive) && id.value % 2 == 0) continue;
-        targets.push_back(Target{id, by_others});
+        targets.push_back(Target{id, noted, by_others});
         tasks.push_back(flush_drive(id));
     }
     dirty_count_ = 0;
@@ -264,11 +278,13 @@ Task<DriveSet::Flushed> DriveSet::flush() {
     std::set<std::pair<bool, std::uint32_t>> domains;  // In the map: by domain, else by drive.
     std::set<std::pair<bool, std::uint32_t>> others;
     for (std::size_t i = 0; i < targets.size(); ++i) {
-        if (results[i].ok()) continue;
         DriveId id = targets[i].id;
+        Drive& drive = drives_[id];
+        drive.owes_flush = !results[i].ok();
+        if (results[i].ok()) continue;
         note_failed(id);
+        if (!targets[i].noted) continue;
         flushed.failed.push_back(id);
-        const Drive& drive = drives_[id];
         std::pair domain(drive.in_map, drive.in_map ? drive.entry.domain.value : id.value);
         domains.insert(domain);
         if (targets[i].by_others) others.insert(domain);

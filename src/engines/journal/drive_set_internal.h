@@ -63,9 +63,14 @@ public:
     void note_written(DriveId drive);
     void note_written_by_others(DriveId drive);
     bool dirty() const { return dirty_count_ > 0; }
-    // Flushes what was noted before.
+    // Of drives that serve: loss of power may take what was written to them before the last
+    // flush, as that failed, or there was none yet.
+    std::uint32_t owing() const;
+    // Whether flush() would ask one of those.
+    bool debt_due() const;
+    // Flushes what was noted before, and drives that owe a flush and are not avoided.
     struct Flushed {
-        std::vector<DriveId> failed;
+        std::vector<DriveId> failed;  // Of those that were noted.
         std::uint32_t domains_failed = 0;
         std::uint32_t domains_failed_to_others = 0;  // Of those with drives that others wrote.
     };
@@ -81,6 +86,7 @@ private:
         bool power_safe = false;
         bool dirty = false;  // Never, if power_safe.
         bool dirty_by_others = false;
+        bool owes_flush = true;  // At first what the owner before us wrote.
         std::uint32_t free_slots = 0;
         std::uint32_t slot_blocks = 0;
         Nanos avoid_until = 0;
@@ -92,6 +98,9 @@ private:
 
     bool active(const Drive& drive) const {
         return drive.in_map && drive.entry.state == DriveState::active;
+    }
+    bool owes(const Drive& drive) const {
+        return active(drive) && drive.owes_flush && !drive.power_safe;
     }
     Task<std::vector<FoundSlot>> take_over_drive(DriveId id);
     Task<std::vector<FoundSlot>> try_take_over(DriveId id);

@@ -206,7 +206,8 @@ Task<Done> Journal::State::commit_mark() {
 
 Task<Done> Journal::State::flushed(Lsn lsn) {
     co_await or_return(co_await committed(lsn));
-    if (lsn <= last_flushed && !flushing && !drives.dirty()) co_return Done{};
+    bool all = !drives.dirty() && !drives.debt_due();
+    if (lsn <= last_flushed && !flushing && all) co_return Done{};
     co_return co_await flush_round();
 }
 

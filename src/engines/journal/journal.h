@@ -31,6 +31,9 @@ struct JournalHealth {
     std::uint32_t missing_most = 0;      // Such slots of the worst of them.
     // The last record of those: once it is trimmed, nothing is exposed.
     Lsn exposed_through;
+    // That serve, and could not be flushed when they were to be: loss of power may take from them
+    // what was flushed elsewhere, of stripes too. flushed() asks them again from time to time.
+    std::uint32_t drives_unflushed = 0;
 };
 
 // The write-ahead journal of one core.

@@ -26,7 +26,9 @@ void add_journal(const Core& core, Counters& counters) {
     add(counters, "journal.record_bytes", journal.record_bytes);
     add(counters, "journal.blocks_written", journal.blocks_written);
     add(counters, "journal.flushes", journal.flushes);
-    add(counters, "journal.segments_exposed", core.journal.health().segments_exposed);
+    journal::JournalHealth health = core.journal.health();
+    add(counters, "journal.segments_exposed", health.segments_exposed);
+    add(counters, "journal.drives_unflushed", health.drives_unflushed);
 }
 
 void add_indexes(const Core& core, Counters& counters) {

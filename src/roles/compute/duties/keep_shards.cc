@@ -106,7 +106,12 @@ Task<Done> Core::keep_shard(Shard* shard) {
 // oldest record, then trims.
 Task<Done> Core::keep_journal() {
     while (!closing) {
-        bool exposed = journal.health().segments_exposed > 0;
+        journal::JournalHealth health = journal.health();
+        if (health.drives_unflushed > 0) {
+            (void)co_await journal.flushed(journal.last_committed());
+            health = journal.health();
+        }
+        bool exposed = health.segments_exposed > 0;
         if (!exposed && journal_bytes() <= settings.journal_bytes_most) {
             (void)co_await trimming.wait(reactor.now() + kIdle);
             continue;
