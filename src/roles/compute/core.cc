@@ -26,6 +26,7 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
       trimming(with_reactor),
       purging(with_reactor),
       saving(with_reactor),
+      redundancy(with_reactor),
       cleaned(with_reactor),
       merged(with_reactor),
       reclaimed(with_reactor),
@@ -238,7 +239,6 @@ Task<Done> Core::set_map(ClusterMap next) {
     table.set_map(map);
     for (auto& [id, shard] : shards) shard->segments.set_map(map);
     take_filesystems(*this);
-    gate.spawn(rebuild_all());
     wake_duties();
     co_return Done{};
 }

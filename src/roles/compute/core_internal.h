@@ -261,7 +261,8 @@ public:
     Task<Done> keep_space();
     Task<Done> keep_merging();
     Task<Done> keep_inodes();
-    Task<Done> rebuild_all();
+    Task<bool> rebuild_all();
+    Task<Done> keep_redundancy();
     Task<Done> purge_worker();
     Task<Done> purge_inode(FileId file);
     // Everything of it, shard by shard; its mark in shard 0 goes last, so that a restart goes on.
@@ -344,6 +345,7 @@ public:
     Signal trimming;
     Signal purging;
     Signal saving;
+    Signal redundancy;
     Signal cleaned;    // The cleaner has emptied a segment.
     Signal merged;     // An index has been written out or merged, or the journal trimmed.
     Signal reclaimed;  // Nobody has locks to take back any more, or a session has ended.

@@ -17,7 +17,9 @@ constexpr int kMergeStepsMost = 64;  // Of one index, before it is asked again w
 }  // namespace
 
 void Core::wake_duties() {
-    for (Signal* signal : {&cleaning, &merging, &trimming, &purging, &saving}) signal->notify_all();
+    for (Signal* signal : {&cleaning, &merging, &trimming, &purging, &saving, &redundancy}) {
+        signal->notify_all();
+    }
     for (auto& [id, shard] : shards) shard->due.notify_all();
 }
 
@@ -28,7 +30,7 @@ void Core::start_duties() {
     for (int i = 0; i < kCleaners; ++i) gate.spawn(keep_space());
     for (int i = 0; i < kMergers; ++i) gate.spawn(keep_merging());
     gate.spawn(keep_inodes());
-    gate.spawn(rebuild_all());
+    gate.spawn(keep_redundancy());
     for (int i = 0; i < kPurgeWorkers; ++i) gate.spawn(purge_worker());
 }
 

@@ -12,6 +12,8 @@ constexpr Nanos kUntilFreed = 2 * kMillisecond;
 // A segment that could not be emptied, as something in it cannot be read, is left alone so long.
 constexpr Nanos kNotAgainFor = 5 * kSecond;
 constexpr int kTriesMost = 3;
+constexpr Nanos kRebuildAgainLeast = 5 * kSecond;
+constexpr Nanos kRebuildAgainMost = 60 * kSecond;
 // Segments with a smaller share of dead blocks are not worth moving the rest; nor are these
 // when writers already wait.
 constexpr std::uint64_t kDeadShareLeast = 8;
@@ -106,11 +108,29 @@ Task<Done> Core::keep_space() {
     co_return Done{};
 }
 
-// Makes chunks that are missing again, all shards at once; again when the map changes.
-Task<Done> Core::rebuild_all() {
+// Makes chunks that are missing again, all shards at once. False if some are left: a drive that
+// is needed for them is away, or there is no room.
+Task<bool> Core::rebuild_all() {
     std::vector<Task<std::uint64_t>> rebuilds;
     for (auto& [id, shard] : shards) rebuilds.push_back(shard->segments.rebuild());
-    (void)co_await join(rebuilds);
+    auto left = co_await join(rebuilds);
+    co_return std::all_of(left.begin(), left.end(),
+                          [](const auto& one) { return one.ok() && one.value() == 0; });
+}
+
+// When the map changes, and as long as something is left: nobody tells that a drive is back.
+Task<Done> Core::keep_redundancy() {
+    Nanos pause = kRebuildAgainLeast;
+    while (!closing) {
+        Epoch of = map.epoch;
+        bool all = co_await or_return(co_await rebuild_all());
+        if (closing) break;
+        if (of == map.epoch) {
+            Nanos again = all ? Signal::kNoDeadline : reactor.now() + pause;
+            bool woken = co_await redundancy.wait(again);
+            pause = woken ? kRebuildAgainLeast : std::min(2 * pause, kRebuildAgainMost);
+        }
+    }
     co_return Done{};
 }
 

@@ -441,6 +441,22 @@ TEST_F(Space, DrivesThatFailAreRebuiltOntoOthers) {
     EXPECT_EQ(read(file, 0, bytes.size()), bytes);
 }
 
+// The drives that are to take what was lost are away when the map says so, and come back unsaid.
+TEST_F(Space, WhatCannotBeRebuiltIsTriedAgain) {
+    FileId file = make_file(root(), "a");
+    ASSERT_EQ(write(file, 0, std::string(3 * kMiB, 'd')), Code::ok);
+    ASSERT_TRUE(run(role->sync(caller, kFilesystem)).ok());
+    map.drives[1].state = DriveState::failed;
+    ++map.epoch.value;
+    for (std::uint32_t away : {0U, 1U, 2U}) drives.set_gone(DriveId{away}, true);
+    ASSERT_TRUE(run(role->set_map(map)).ok());
+    wait(30 * kSecond);
+    EXPECT_GT(run(role->report()).value().segments_degraded, 0U);
+    for (std::uint32_t back : {0U, 2U}) drives.set_gone(DriveId{back}, false);
+    wait(60 * kSecond);
+    EXPECT_EQ(run(role->report()).value().segments_degraded, 0U);
+}
+
 TEST_F(Space, TheCheckGoesOnPastALostPartOfAnIndexAndNamesWhatIsLost) {
     for (int i = 0; i < 60; ++i) {
         FileId file = make_file(root(), "f" + std::to_string(i));
