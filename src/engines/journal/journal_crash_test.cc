@@ -212,7 +212,6 @@ TEST(JournalCrash, KeepsThePrefixLawWhateverHappens) {
 
 // A crash before the mark leaves the old chain, which then must be whole.
 TEST(Journal, FreesNothingOfADriveThatComesBackWhileItIsOpened) {
-    constexpr std::uint32_t kDrives = 6;
     World world(1, kDrives, 64, 64);
     ASSERT_TRUE(world.reopen().ok());
     for (std::size_t i = 1; i <= 50; ++i) {

@@ -14,6 +14,17 @@
 
 namespace weft::journal {
 
+// Of most tests.
+constexpr std::uint32_t kDrives = 6;
+constexpr std::uint32_t kSlots = 64;
+constexpr std::uint32_t kSlotBlocks = 64;
+
+inline std::string text(std::uint64_t number, std::size_t size) {
+    std::string record = "record " + std::to_string(number) + " ";
+    while (record.size() < size) record += static_cast<char>('a' + (record.size() + number) % 26);
+    return record;
+}
+
 // Drives of which each call takes its own time before and after it does something, so that a
 // crash finds any part of what runs side by side done.
 class UnevenDrives : public DriveService {
