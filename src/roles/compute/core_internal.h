@@ -246,6 +246,9 @@ public:
     std::uint64_t blocks_being_purged(FilesystemId filesystem);
     FilesystemUsage usage_of(FilesystemId filesystem);
 
+    // check.cc: what ComputeRole::check() finds.
+    Task<std::vector<Finding>> check(bool full);
+
     // purge.cc
     // Frees blocks of the file from `from_block` on in the given shards, in bounded steps; the
     // caller holds the inode's lock. Gives the last record written.

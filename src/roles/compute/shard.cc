@@ -104,7 +104,10 @@ void Shard::note_uncovered(Lsn lsn) {
 void Shard::apply(const Batch& batch, Lsn lsn) {
     note_uncovered(lsn);
     index.apply(batch, lsn);
+    ++changes_;
     for (const Mutation& mutation : batch.mutations()) {
+        bool name = keys::parse_inode(mutation.key) || keys::parse_entry(mutation.key);
+        if (name) ++names_changed_;
         if (mutation.kind != Mutation::Kind::add) continue;
         auto segment = keys::parse_live(mutation.key);
         if (segment.has_value()) segments.note_live(*segment, mutation.delta, lsn);

@@ -63,6 +63,9 @@ public:
     bool is_due() const;
     // Records from this lsn on are needed to open the shard; 0: none is.
     Lsn first_needed() const;
+    // Rise with every change of anything here, and with those of inodes' records and of entries.
+    std::uint64_t changes() const { return changes_; }
+    std::uint64_t names_changed() const { return names_changed_; }
     // Of the index's runs.
     std::uint64_t index_blocks() const { return index_blocks_; }
 
@@ -103,6 +106,8 @@ private:
     std::map<SegmentId, Unpublished> unpublished_;
     Lsn covers_;
     std::uint64_t next_inode_ = 0;
+    std::uint64_t changes_ = 0;
+    std::uint64_t names_changed_ = 0;
     Lsn first_uncovered_;  // The first record the index's runs do not have.
     Lsn being_covered_;    // The same, of what a running checkpoint writes.
 };
