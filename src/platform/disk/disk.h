@@ -19,7 +19,7 @@ public:
 
     virtual Task<Done> read(std::uint64_t offset, Bytes into) = 0;
     // Ended means the device has it; it survives our crash, and loss of power after flush().
-    // Torn at loss of power: any subset of its 4 KiB blocks may have reached the medium.
+    // Torn at loss of power: any subset of its 512-byte sectors may have reached the medium.
     virtual Task<Done> write(std::uint64_t offset, ConstBytes from) = 0;
     // All writes that ended before the call survive loss of power when it ends.
     virtual Task<Done> flush() = 0;

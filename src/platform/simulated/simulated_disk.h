@@ -5,15 +5,25 @@
 
 #include <map>
 #include <optional>
+#include <random>
 #include <set>
 #include <vector>
 
 namespace weft {
 
+// What a disk does wrong without a word: writes end well all the same, and so do flushes.
+struct DiskLies {
+    // One in so many writes leaves some of its blocks, or all, what they were; 0: none does.
+    std::uint64_t lost_one_in = 0;
+    // One in so many lands at another place of the disk, and not at its own; 0: none does.
+    std::uint64_t misdirected_one_in = 0;
+};
+
 // A disk in memory that keeps what was written apart from what was flushed, so that loss of
-// power can drop or tear it per 4 KiB block. Every operation takes from one to two `latency` of
+// power can drop or tear it per 512-byte sector. Every operation takes from one to two `latency` of
 // simulated time. A write whose waiter is destroyed meanwhile (the process crashed) may have
-// reached the disk or not: a coin of the reactor's says whether it does so at its begin or end.
+// reached the disk, or its first sectors, or none: the reactor's chance says how much of it does so
+// at its begin, and how much at its end.
 class SimulatedDisk : public Disk {
 public:
     SimulatedDisk(Reactor& reactor, std::uint64_t size_bytes);
@@ -24,7 +34,7 @@ public:
     Task<Done> write(std::uint64_t offset, ConstBytes from) override;
     Task<Done> flush() override;
 
-    // Each unflushed block survives or not, by the reactor's chance: sometimes most do, or none.
+    // Each unflushed block survives or not, by a coin of the reactor's.
     void lose_power();
     // From now on every operation ends with unavailable (or works again).
     void set_gone(bool gone) { gone_ = gone; }
@@ -41,6 +51,12 @@ public:
     // The first byte of a block that was ever written, at or behind `from`.
     std::optional<std::uint64_t> stored_at_or_behind(std::uint64_t from) const;
     void set_latency(Nanos latency) { latency_ = latency; }
+    // One operation in so many (0: none) takes `more` longer.
+    void set_stalls(std::uint64_t one_in, Nanos more);
+    // From now on, by a chance of its own.
+    void lie(DiskLies lies, std::uint64_t seed);
+    // As a file on a filesystem that has no room: what was never written cannot be (out_of_space).
+    void set_full(bool full) { full_ = full; }
 
 private:
     using Block = std::vector<std::byte>;
@@ -49,14 +65,31 @@ private:
         std::uint64_t number = 0;  // Of the write; rises.
     };
     const Block* find(std::uint64_t block) const;
-    void store(std::uint64_t offset, ConstBytes from);
+    // Where a write goes in truth.
+    struct Landing {
+        std::uint64_t offset = 0;
+        std::size_t lost_begin = 0;  // Of its bytes, whole blocks.
+        std::size_t lost_end = 0;
+    };
+    Landing draw_landing(std::uint64_t offset, std::size_t bytes);
+    std::uint64_t draw_other_place(std::uint64_t offset, std::size_t bytes);
+    // The bytes [begin, end) of what is written; whole sectors.
+    void land(const Landing& landing, ConstBytes from, std::size_t begin, std::size_t end);
+    void store(std::uint64_t block, ConstBytes sectors);
+    bool has_room(std::uint64_t offset, std::size_t bytes) const;
+    void tear(Block& fresh, const Block* old);
     Nanos random_latency();
 
     Reactor& reactor_;
     std::uint64_t size_bytes_;
     bool power_safe_ = false;
     bool gone_ = false;
+    bool full_ = false;
     Nanos latency_ = 50 * kMicrosecond;
+    std::uint64_t stall_one_in_ = 0;
+    Nanos stall_ = 0;
+    DiskLies lies_;
+    std::mt19937_64 lying_;
     std::map<std::uint64_t, Block> durable_;      // Absent blocks are zero.
     std::map<std::uint64_t, Written> unflushed_;  // The latest write of each.
     std::set<std::uint64_t> unreadable_;
