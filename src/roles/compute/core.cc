@@ -70,12 +70,11 @@ bool Core::is_behind() const {
            std::any_of(shards.begin(), shards.end(), behind);
 }
 
-Task<Done> Core::admit_request(Caller caller) {
+Task<Done> Core::admit_request(Nanos by) {
     // Longer than any merge takes that is worth waiting for; then whoever asks decides.
     constexpr Nanos kWaitInVain = 10 * kSecond;
     constexpr Nanos kWaitMost = 600 * kSecond;
-    HeldUp held(*this, caller.session);
-    Nanos ends = earlier_of(caller.deadline, kWaitMost);
+    Nanos ends = earlier_of(by, kWaitMost);
     while (!closing && is_behind()) {
         trimming.notify_all();
         merging.notify_all();

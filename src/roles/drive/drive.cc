@@ -107,10 +107,11 @@ Task<Done> Drive::load() {
         std::uint32_t end = std::min(begin + kSlotsPerBlock, superblock_.slot_count);
         for (std::uint32_t i = begin; i < end; ++i) slots_[i].standing = Standing::unknown;
     }
+    given_before_ =
+        std::max(superblock_.first_generation, first_generation_at(reactor_.wall_now()));
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
         if (slot.standing == Standing::unknown) continue;
-        slot.entry.generation = std::max(slot.entry.generation, superblock_.first_generation);
         if (slot.entry.state == SlotState::free) {
             free_.push(SlotIndex{i});
             continue;

@@ -19,6 +19,12 @@ namespace weft::drive {
 // decode_superblock and of the disk.
 Task<Superblock> find_superblock(Disk* disk);
 
+// Generations of slots begin, at each formatting and at each opening, at the time since 2020, in
+// units of 2^-20 seconds: more than were ever given out before. So whoever remembers a slot of an
+// earlier formatting, or one that the table does not tell of although it should, is told that it
+// is stale, unless the clock went back.
+Generation first_generation_at(std::int64_t wall_now);
+
 // One drive that is served: its slots, fences and map in memory, as they are on its disk.
 //
 // Whoever calls holds it by a shared pointer until the call has ended: a drive that is detached
@@ -94,6 +100,7 @@ private:
     std::shared_ptr<Disk> disk_;
     Superblock superblock_;
 
+    Generation given_before_;  // No generation that was given out before this opening is above.
     std::vector<Slot> slots_;
     // The lowest goes out first, so that what is written stays together: the journal keeps coming
     // back to the same few slots, and first writes, which cost a drive file an extent split and a

@@ -107,6 +107,22 @@ TEST(DriveRole, IsNotMadeOfADiskThatHoldsSomethingElse) {
     }
 }
 
+// A disk may say that the slot table was written when it was not: after a restart the drive takes a
+// slot that is in use for one that is free. Its owner must not be taken for the next one's.
+TEST(DriveRole, GivesNoGenerationTwiceThoughADiskLosesTheTable) {
+    World world;
+    world.disk->lie({.lost_one_in = 1, .misdirected_one_in = 0}, 1);
+    auto slot = world.allocate(kShard).value();
+    world.role.reset();
+    world.disk->lie({}, 0);
+    world.start();
+    EXPECT_EQ(world.read(slot).code(), Code::stale);
+    auto next = world.allocate(kShard, Epoch{1}, SegmentId{2}).value();
+    ASSERT_EQ(next.slot, slot.slot);
+    EXPECT_GT(next.generation, slot.generation);
+    EXPECT_EQ(world.read(slot).code(), Code::stale);
+}
+
 TEST(DriveRole, TakesBuffersAtAnyAddress) {
     World world;
     auto slot = world.allocate(kShard).value();

@@ -105,6 +105,7 @@ Task<SegmentSlot> Drive::allocate(Fence fence, SegmentId segment, std::uint16_t 
     at.entry.segment = segment;
     at.entry.chunk = chunk;
     at.entry.epoch = fence.epoch;
+    at.entry.generation = std::max(at.entry.generation, given_before_);
     if (!planted(Bug::drive_reuses_generation)) ++at.entry.generation.value;
     SegmentSlot taken{superblock_.drive, slot, at.entry.generation};
 

@@ -7,18 +7,10 @@
 namespace weft::drive {
 namespace {
 
-// Generations of a formatting begin at seconds since 2020 times this, so that whoever remembers
-// a slot of an earlier one is told that it is stale.
 constexpr std::uint64_t kGenerationsPerSecond = 1 << 20;
 constexpr std::int64_t kGenerationsBeganSecond = 1'577'836'800;
 // At either end of a disk, to see whether it is blank.
 constexpr std::uint64_t kLookedAtBytes = 1 * kMiB;
-
-Generation first_generation_at(std::int64_t wall_now) {
-    std::int64_t seconds = wall_now / kSecond - kGenerationsBeganSecond;
-    return Generation{static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)) *
-                      kGenerationsPerSecond};
-}
 
 Task<Done> write_zeros(Disk* disk, std::uint64_t offset, std::uint64_t bytes) {
     Buffer zeros(bytes);
@@ -50,6 +42,13 @@ Task<Done> expect_blank(Disk* disk, Result<Superblock> old) {
 }
 
 }  // namespace
+
+Generation first_generation_at(std::int64_t wall_now) {
+    std::int64_t since = std::max<std::int64_t>(wall_now - kGenerationsBeganSecond * kSecond, 0);
+    auto seconds = static_cast<std::uint64_t>(since / kSecond);
+    auto rest = static_cast<std::uint64_t>(since % kSecond);
+    return Generation{seconds * kGenerationsPerSecond + rest * kGenerationsPerSecond / kSecond};
+}
 
 Task<Done> format_drive(Reactor* reactor, Disk* disk, NewDrive drive) {
     auto superblock = co_await or_return(lay_out(disk->size_bytes(), drive.slot_bytes));
