@@ -38,6 +38,8 @@ public:
     void make_unreadable(SegmentSlot slot, std::uint32_t block);
     // The n-th write from now (0: the next) on any drive ends with io_failed, once.
     void fail_write_after(std::uint64_t n) { fail_write_after_ = static_cast<std::int64_t>(n); }
+    // Writes to the drive end well, and leave what was there.
+    void lose_writes(DriveId drive, bool lose) { drives_[drive].loses_writes = lose; }
     void set_latency(Nanos latency) { latency_ = latency; }
     std::uint64_t reads() const { return reads_; }  // That have begun.
     std::uint64_t writes() const { return writes_; }
@@ -57,6 +59,7 @@ private:
     };
     struct Drive {
         bool gone = false;
+        bool loses_writes = false;
         std::map<OwnerId, Epoch> fences;
         std::vector<Slot> slots;
         std::string map;

@@ -84,7 +84,7 @@ Task<Done> SegmentStore::State::read_direct(Reading* reading) {
     for (int tries = 0; tries < 2; ++tries) {
         if (slot_missing(*segment, chunk)) co_return Done{};
         SegmentSlot slot = segment->record.slots[chunk];
-        if (table.suspected(slot.drive)) {
+        if (table.suspected(slot.drive) && segment->scrubs == 0) {
             // Decoding is sooner done than waiting for it to time out once more.
             refresh_soon();
             co_return Done{};
@@ -121,6 +121,7 @@ Task<Done> SegmentStore::State::read_degraded(Reading* reading) {
     std::uint32_t begin = ranges.front().first;
     std::uint32_t end = ranges.back().second;
     ++counters.degraded_reads;
+    ++segment->made;
     bool enough = co_await or_return(co_await make_range(reading, begin, end));
 
     for (std::size_t i = 0; i < made.size(); ++i) made[i] = made[i] && !reading->bad[i];

@@ -77,6 +77,9 @@ struct SegmentStore::State::Scrub {
     Verify* verify = nullptr;
     bool even = false;  // Every row is whole and agrees now.
     bool good = false;  // All that lives in the segment was so when it was last verified.
+    // It was right on the drives as well. A repair may have been acked and not kept: only what was
+    // there without one is known to be there.
+    bool in_place = false;
     int verifies_left = kVerifiesMost;
     // The crc of each data block, by chunk and block, as it was right before the last verify; one
     // that could not be read has kUnreadable. Empty: not looked at yet.
@@ -129,7 +132,7 @@ Task<Done> SegmentStore::State::scrub(std::function<Task<Done>(SegmentId)> verif
 }
 
 Task<bool> SegmentStore::State::scrub_one(Segment* segment, Verify* verify) {
-    Hold hold(*this, *segment);
+    Hold hold(*this, *segment, Hold::Why::scrubs);
     Scrub scrub;
     scrub.segment = segment;
     scrub.verify = verify;
@@ -140,11 +143,13 @@ Task<bool> SegmentStore::State::scrub_one(Segment* segment, Verify* verify) {
 // False if not all that lives in the segment is good.
 Task<bool> SegmentStore::State::verify_segment(Scrub* scrub) {
     scrub->segment->unrepaired = false;
+    std::uint64_t made = scrub->segment->made;
     auto verified = co_await (*scrub->verify)(scrub->segment->id);
     if (verified.code() == Code::fenced || verified.code() == Code::cancelled) {
         co_return verified.error();
     }
     scrub->good = verified.ok();
+    scrub->in_place = scrub->segment->made == made;
     co_return scrub->good;
 }
 
@@ -197,7 +202,7 @@ Task<Done> SegmentStore::State::scrub_row(Scrub* scrub, std::uint32_t first, std
         }
         if (scrub->saw(row)) {
             bool unknown = (segment.uneven || segment.doubtful != 0) && segment.claims > 0;
-            bool whole = scrub->good && !unknown;
+            bool whole = scrub->good && scrub->in_place && !unknown;
             if (whole) whole = co_await or_return(co_await fill_unreadable(scrub, &row));
             if (whole) co_return co_await mend(scrub, &row);
         }

@@ -163,6 +163,37 @@ TEST(SegmentScrub, TakesNoNoiseForDataThatWasJustVerified) {
     }
 }
 
+// Goal: a drive that acks a repair and does not keep it costs what is on it, and no more.
+TEST(SegmentScrub, MakesNoParityOfARepairThatWasNotKept) {
+    World world;
+    Owner owner = filled(world);
+    SegmentId id = owner.live[0].runs[0].first.segment;
+    world.drives.corrupt(chunk_of(world, id, 1), 7);
+    world.drives.corrupt(chunk_of(world, id, 4), 7);
+    world.drives.lose_writes(chunk_of(world, id, 1).drive, true);
+    owner.scrub();
+    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+    world.drives.lose_writes(chunk_of(world, id, 1).drive, false);
+    owner.scrub();
+    world.drives.set_gone(chunk_of(world, id, 0).drive, true);
+    world.drives.set_gone(chunk_of(world, id, 2).drive, true);
+    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+}
+
+TEST(SegmentScrub, LooksAtDrivesThatReadersPassOver) {
+    World world;
+    Owner owner = filled(world);
+    SegmentId id = owner.live[0].runs[0].first.segment;
+    DriveId away = chunk_of(world, id, 1).drive;
+    world.drives.set_gone(away, true);
+    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+    world.drives.set_gone(away, false);
+    world.drives.corrupt(chunk_of(world, id, 1), 7);
+    world.drives.corrupt(chunk_of(world, id, 4), 7);
+    owner.scrub();
+    EXPECT_EQ(owner.repaired(), 2U);
+}
+
 TEST(SegmentScrub, LeavesParityAloneWhereDataIsLost) {
     World world;
     Owner owner = filled(world);

@@ -33,7 +33,9 @@ struct Segment {
     std::uint32_t lost = 0;
     // Bit i: chunk i was made from others that do not agree, or that were too few to tell.
     std::uint32_t doubtful = 0;
+    std::uint64_t made = 0;     // So often readers had to make blocks.
     bool unrepaired = false;    // A reader had to make blocks and could not write them back.
+    std::uint32_t scrubs = 0;   // Under way: what is verified has to be read where it lies.
     std::uint32_t holders = 0;  // Somebody works on it: it is not freed meanwhile.
     std::uint32_t appends = 0;  // Some of the holders are writing rows.
     std::uint32_t claims = 0;   // Some have blocks that are about to become live.
@@ -81,12 +83,13 @@ struct SegmentStore::State {
     // Keeps a segment from being freed; when the last one goes, it is looked at again.
     class Hold {
     public:
-        enum class Why { reads, appends, claims };
+        enum class Why { reads, appends, claims, scrubs };
         Hold(State& state, Segment& segment, Why why = Why::reads)
             : state_(&state), segment_(&segment), why_(why) {
             ++segment.holders;
             if (why == Why::appends) ++segment.appends;
             if (why == Why::claims) ++segment.claims;
+            if (why == Why::scrubs) ++segment.scrubs;
         }
         Hold(Hold&& other) noexcept
             : state_(std::exchange(other.state_, nullptr)),
@@ -98,6 +101,7 @@ struct SegmentStore::State {
             --segment_->holders;
             if (why_ == Why::appends) --segment_->appends;
             if (why_ == Why::claims) --segment_->claims;
+            if (why_ == Why::scrubs) --segment_->scrubs;
             state_->wake_reaper(*segment_);
         }
         Segment& segment() const { return *segment_; }
