@@ -16,11 +16,13 @@ std::string to_text(SegmentSlot slot) {
 }  // namespace
 
 bool DriveWatch::is_fenced(DriveId drive, Fence fence) const {
+    if (liars_.contains(drive)) return false;
     auto highest = fences_.find({drive, fence.owner});
     return highest != fences_.end() && fence.epoch < highest->second;
 }
 
 bool DriveWatch::is_gone(SegmentSlot slot) const {
+    if (liars_.contains(slot.drive)) return false;
     Place place{slot.drive, slot.slot};
     auto latest = given_.find(place);
     bool given_again = latest != given_.end() && slot.generation < latest->second;
@@ -33,7 +35,6 @@ void DriveWatch::check(bool refused, const Result<Done>& done, SegmentSlot slot,
 
 Task<SegmentSlot> DriveWatch::allocate(DriveId drive, Fence fence, SegmentId segment,
                                        std::uint16_t chunk) {
-    count(Call::allocate);
     bool fenced = is_fenced(drive, fence);
     auto given = co_await drives_->allocate(drive, fence, segment, chunk);
     if (!given.ok()) co_return given;
@@ -46,7 +47,6 @@ Task<SegmentSlot> DriveWatch::allocate(DriveId drive, Fence fence, SegmentId seg
 }
 
 Task<Done> DriveWatch::free(DriveId drive, Fence fence, SlotIndex slot, Generation generation) {
-    count(Call::free);
     SegmentSlot named{drive, slot, generation};
     bool fenced = is_fenced(drive, fence);
     auto done = co_await drives_->free(drive, fence, slot, generation);
@@ -62,7 +62,7 @@ Task<Done> DriveWatch::arrive_late(SegmentSlot slot, Fence fence) {
     Buffer zeros(kBlockBytes);
     ConstBytes from = zeros.bytes();
     auto done = co_await drives_->write(slot, fence, 0, from);
-    check(true, done, slot, "written after it was freed");
+    check(is_gone(slot), done, slot, "written after it was freed");
     co_return Done{};
 }
 
@@ -83,7 +83,6 @@ Task<Done> DriveWatch::read(SegmentSlot slot, std::uint32_t block, Bytes into) {
 }
 
 Task<Done> DriveWatch::fence(DriveId drive, Fence fence) {
-    count(Call::fence);
     auto done = co_await drives_->fence(drive, fence);
     if (!done.ok()) co_return done;
     Epoch& highest = fences_[{drive, fence.owner}];

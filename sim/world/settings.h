@@ -28,10 +28,15 @@ enum class Event {
     slow_link,  // It takes its time.
     // Where drives are reached over a network:
     drives_cut,  // Up to m of them are out of reach for a while, or their connections break.
+    // Drives that serve and are not to be relied on, up to m at a time:
+    lies,         // What they say is written is not there, or elsewhere; it is found out.
+    slow_drives,  // They take their time.
+    full_drives,  // The filesystems that their files are on have no room.
 };
-inline constexpr std::size_t kEvents = 13;
+inline constexpr std::size_t kEvents = 16;
 inline constexpr std::size_t kEventsInPlace = 9;
 inline constexpr std::size_t kEventsOfClients = 12;
+inline constexpr std::size_t kEventsOfNetworks = 13;
 std::string_view name_of(Event event);
 
 // The network between the processes of a run; drawn from its seed.
@@ -60,17 +65,17 @@ struct WorldSettings {
     std::uint8_t parity_width = 2;
     std::uint32_t shard_count = 4;
     std::uint64_t capacity_bytes = 0;
-    bool crowded = false;  // Little more than the capacity is on the drives.
     std::uint64_t file_bytes_most = 3 * kMiB;
     std::uint32_t rounds = 6;              // Of work and one event each.
     std::uint64_t work_steps_most = 2500;  // Reactor steps a round.
     bool power_safe = false;
     Nanos disk_latency = 50 * kMicrosecond;
+    std::uint64_t stall_one_in = 0;  // Operations of a disk, of which one takes `stall` longer.
+    Nanos stall = 0;
     std::vector<Shape> clients;  // Each in a tree of its own.
     std::uint32_t sharers = 0;   // Clients of one directory, with caches.
     bool never_syncs = false;    // Nobody asks for a flush: what is flushed, the product chose.
     ClientHabits habits;
-    Nanos pause_most = 0;       // Between two operations of a client.
     std::vector<Event> events;  // Those that happen; drawn from with equal chance.
     compute::ComputeSettings compute;
     NetworkSettings network;
@@ -80,6 +85,7 @@ WorldSettings random_settings(Chance& chance);
 // By a stream of chance of its own.
 void draw_network(Chance& chance, WorldSettings& settings);
 void draw_drive_network(Chance& chance, WorldSettings& settings);
+void draw_faults(Chance& chance, WorldSettings& settings);
 void draw_mounts(Chance& chance, WorldSettings& settings);
 
 // One line for people.

@@ -18,6 +18,7 @@ constexpr Nanos kWorkMost = 30 * kSecond;
 constexpr std::uint64_t kSettingsStream = 1;
 constexpr std::uint64_t kNetworkStream = 2;
 constexpr std::uint64_t kDriveNetworkStream = 3;
+constexpr std::uint64_t kFaultsStream = 4;
 constexpr std::uint64_t kMountsStream = 10;
 
 NoSharer no_leases;
@@ -48,13 +49,15 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
     draw_network(network_chance, settings_);
     Stream drive_chance(seed, kDriveNetworkStream);
     draw_drive_network(drive_chance, settings_);
+    Stream faults_chance(seed, kFaultsStream);
+    draw_faults(faults_chance, settings_);
     Stream mounts_chance(seed, kMountsStream);
     draw_mounts(mounts_chance, settings_);
     if (settings_.network.clients) {
         std::uint64_t network_seed = network_chance.draw();
         network_ = std::make_unique<ClientNetwork>(reactor_, network_seed, settings_.network);
     }
-    bool small = settings_.capacity_bytes < 16 * kMiB || settings_.crowded;
+    bool small = settings_.capacity_bytes < 16 * kMiB;
     for (Shape shape : settings_.clients) {
         Mix mix = mix_of(shape, settings_.file_bytes_most);
         // What is half done when the room ends is not told apart from a mistake.
@@ -76,7 +79,6 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
         commons_->never_sync();
         mounts_->never_sync();
     }
-    commons_->pause_between(settings_.pause_most);
 }
 
 World::~World() = default;
@@ -105,7 +107,7 @@ bool World::finish_done(Task<Done> task, const char* what) {
 void World::add_disk() {
     auto disk = std::make_shared<SimulatedDisk>(reactor_, settings_.drive_bytes);
     disk->set_power_safe(settings_.power_safe);
-    disk->set_latency(settings_.disk_latency);
+    set_usual_speed(*disk);
     disks_.push_back(std::move(disk));
 }
 
@@ -144,12 +146,16 @@ bool World::make_cluster() {
 
 // Drives that do not answer are passed over: management has not heard of it yet.
 Task<Done> World::start_roles() {
+    refused_.clear();
     for (const DriveEntry& entry : map_.drives) {
         if (entry.state == DriveState::failed) continue;
         std::shared_ptr<Disk> disk = disks_[entry.id.value];
         auto attached = co_await drives_->attach(std::move(disk), map_.cluster);
         bool there = attached.ok() || attached.code() == Code::unavailable;
-        if (ruined_.contains(entry.id)) there = true;  // Or not, and that is no news.
+        if (ruined_.contains(entry.id)) {  // Or not, and that is no news.
+            if (!attached.ok()) refused_.insert(entry.id);
+            there = true;
+        }
         if (!there) co_return attached.error();
     }
     co_await or_return(co_await compute_->open(map_, map_.epoch));
@@ -174,13 +180,6 @@ void World::make_compute() {
 
 // The process starts: at a new epoch, from the drives alone.
 bool World::start() {
-    prepare_start();
-    if (!finish_done(start_roles(), "start")) return false;
-    if (network_ != nullptr) network_->serve(*compute_);
-    return open_clients();
-}
-
-void World::prepare_start() {
     say("start");
     ++map_.epoch.value;
     drives_ = std::make_unique<drive::DriveRole>(reactor_);
@@ -191,6 +190,9 @@ void World::prepare_start() {
     }
     make_compute();
     gate_ = std::make_unique<Gate>(reactor_);
+    if (!finish_done(start_roles(), "start")) return false;
+    if (network_ != nullptr) network_->serve(*compute_);
+    return open_clients();
 }
 
 Task<Done> World::make_homes() {
@@ -301,9 +303,7 @@ Task<Done> World::act(Actor* actor) {
         room_.begin(actor->number, operation.length / kBlockBytes + 2, usage);
         actor->history.begin(operation);
         std::string content;
-        actor->asked_at = reactor_.now();
         auto ran = co_await actor->client->run(operation, &content);
-        actor->asked_at.reset();
         Code code = ran.value();
         tally_.count(operation.kind, code);
         note(static_cast<std::uint64_t>(code));
@@ -315,7 +315,6 @@ Task<Done> World::act(Actor* actor) {
         if (!right) judge(actor, operation, code, content);
         actor->history.end(code);
         note_loss(actor);
-        if (settings_.pause_most > 0) co_await sleep(reactor_, actor->pause(settings_.pause_most));
     }
     co_return Done{};
 }
@@ -334,8 +333,7 @@ void World::work() {
     Nanos begun = reactor_.now();
     for (std::uint64_t i = 0; i < steps && failure_.empty(); ++i) {
         // Those who are waited for may wait for nothing but each other's pings.
-        bool waits = network_ != nullptr || settings_.pause_most > 0;
-        if (waits && reactor_.now() - begun > kWorkMost) break;
+        if (network_ != nullptr && reactor_.now() - begun > kWorkMost) break;
         if (!reactor_.step() || reactor_.now() - begun > kStuckAfter) {
             fail("liveness", "the clients wait for something that never comes");
         }
@@ -371,7 +369,6 @@ void World::crash(bool power_loss) {
 // They are gone, as their processes are.
 void World::leave_clients() {
     for (auto& actor : actors_) {
-        actor->asked_at.reset();
         actor->client.reset();
         actor->far.reset();
     }
@@ -412,7 +409,6 @@ std::string World::run() {
         if (failure_.empty()) check_all();
     }
     tally_.simulated = reactor_.now();
-    tell_counters();
     crash(false);
     return failure_;
 }

@@ -57,7 +57,6 @@ private:
     // world.cc: the cluster's life.
     bool make_cluster();
     bool start();
-    void prepare_start();
     bool open_clients();
     void crash(bool power_loss);
     void leave_clients();
@@ -89,13 +88,8 @@ private:
     bool event(std::uint32_t round);
     bool happen(Event kind);
     bool start_again(Lost lost);
-    void aim();
-    bool start_in_the_end(bool power, Lost* lost);
-    bool start_and_end(bool power);
     bool stop_and_start();
     bool lose_drives();
-    bool rebuild_again(const std::vector<std::size_t>& victims);
-    Task<Done> sync_and_rest();
     bool crash_degraded();
     bool become_whole();
     bool outage();
@@ -111,12 +105,21 @@ private:
     void spoil(std::size_t victim);
     bool work_and_pause();
 
+    // drive_events.cc
+    bool lies();
+    void let_lie(std::size_t victim);
+    bool find_lies();
+    bool give_up(const std::vector<std::size_t>& victims);
+    bool slow_drives();
+    bool full_drives();
+    bool have_drives_back(const char* what);
+    void set_usual_speed(SimulatedDisk& disk) const;
+
     // network_events.cc
     bool reset_connections();
     bool partition();
     bool slow_link();
     bool cut_drives();
-    bool nobody_waits();
     std::string choose_host();
     void let_pass(Nanos duration);
     bool work_again();
@@ -127,7 +130,6 @@ private:
     Task<Done> until_purged(std::uint64_t inodes);
     bool check_counts();
     bool check_findings();
-    void tell_counters();
     bool check_all();
     std::uint64_t expected_inodes() const;
 
@@ -139,7 +141,8 @@ private:
     ClusterMap map_;
     std::vector<std::shared_ptr<SimulatedDisk>> disks_;  // By drive number.
     std::set<DriveId> ruined_;                           // May be no drives any more.
-    std::unique_ptr<ClientNetwork> network_;             // If the run has one.
+    std::set<DriveId> refused_;  // Of these, those that the last start found to be none.
+    std::unique_ptr<ClientNetwork> network_;  // If the run has one.
     std::unique_ptr<drive::DriveRole> drives_;
     DriveWatch watch_{[this](std::string what) {
         fail("drives", std::move(what));
