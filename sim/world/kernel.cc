@@ -121,11 +121,19 @@ Task<Done> Kernel::obey_inode(fuse_notify_inval_inode_out out) {
 Task<Done> Kernel::obey_entry(fuse_notify_inval_entry_out out, std::string name) {
     InodePtr directory = known(out.parent);
     if (directory == nullptr) co_return Error{Code::not_found, "sim.kernel"};
+    bool is_late = !directory->lock.idle() && minor_ < frontend::kIncEpochMinorVersion;
+    if (is_late) note_late(1);
     auto lock = co_await or_return(co_await directory->lock.lock());
+    if (is_late) note_late(-1);
     if (dentry(*directory, name) == nullptr) co_return Error{Code::not_found, "sim.kernel"};
     directory->valid_until = 0;
     drop_dentry(*directory, name);
     co_return Done{};
+}
+
+void Kernel::note_late(int more) {
+    late_ += more;
+    ++late_changes_;
 }
 
 void Kernel::drop_caches() {

@@ -68,6 +68,10 @@ public:
     // Besides the root.
     std::size_t known_inodes() const { return inodes_.size() - 1; }
     InodePtr root() { return inodes_.at(FUSE_ROOT_ID); }
+    // Before 7.44 the notice of a name waits for a request on its directory, and the name is used
+    // meanwhile (docs/protocols/fuse.md). Whether one does, and how often that began or ended.
+    bool is_late() const { return late_ > 0; }
+    std::uint64_t late_changes() const { return late_changes_; }
 
     // System calls. A directory's name is looked up anew each time, from the caches if they may.
     Task<InodePtr> find(InodePtr directory, std::string name);  // not_found
@@ -156,6 +160,8 @@ private:
     void take_items(KernelInode& directory, const Answer& answer, std::uint64_t version,
                     std::uint64_t epoch, Listing* listing);
 
+    void note_late(int more);
+
     std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
 
     Reactor& reactor_;
@@ -165,6 +171,8 @@ private:
     std::uint64_t notice_delay_;
     std::uint64_t version_ = 1;
     std::uint64_t epoch_ = 1;
+    int late_ = 0;
+    std::uint64_t late_changes_ = 0;
     std::map<std::uint64_t, InodePtr> inodes_;
     std::map<Key, DentryPtr> dentries_;
     std::set<Key> being_looked_up_;

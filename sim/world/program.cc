@@ -184,7 +184,7 @@ Task<bool> Program::sees_surely(std::string name) {
 
 Task<Done> Program::read(Register* at) {
     Moment begin = mounts_.tick();
-    std::uint64_t sessions = mount().host().sessions();
+    std::optional<std::uint64_t> since = sure();
     auto value = co_await look(at);
     // Linux looks a name up again once; if it is replaced again meanwhile, that is what it says.
     bool replaced = at->kind == Kind::name && value.code() == Code::stale;
@@ -193,7 +193,7 @@ Task<Done> Program::read(Register* at) {
         if (mounts_.has_lost_sessions(mount_)) (void)co_await drop(at->name);
         co_return value.error();
     }
-    bool judged = is_judged() && sessions == mount().host().sessions();
+    bool judged = sure_since(since);
     if (at->kind == Kind::mtime && value.value() >= kRealTimes) judged = false;
     // Through one page cache it may be seen before the write is done.
     auto writing = mounts_.being_written_.find(value.value());
@@ -275,9 +275,9 @@ Task<Done> Program::use_life(Mounts::Life* life) {
     }
     std::string name = life->name;
     Moment begin = mounts_.tick();
-    std::uint64_t sessions = mount().host().sessions();
+    std::optional<std::uint64_t> since = sure();
     bool there = co_await or_return(co_await sees(name));
-    bool judged = is_judged() && sessions == mount().host().sessions();
+    bool judged = sure_since(since);
     if (judged && life->name == name) mounts_.probed(*life, there, begin, mounts_.tick());
     co_return Done{};
 }
@@ -318,10 +318,10 @@ Task<Done> Program::list() {
     std::vector<std::string> before;
     for (const Mounts::Life& life : mounts_.lives_) before.push_back(life.name);
     Moment begin = mounts_.tick();
-    std::uint64_t sessions = mount().host().sessions();
+    std::optional<std::uint64_t> since = sure();
     auto names = co_await or_return(co_await kernel().list(in));
     Moment end = mounts_.tick();
-    bool judged = is_judged() && sessions == mount().host().sessions();
+    bool judged = sure_since(since);
     for (std::size_t i = 0; judged && i < before.size(); ++i) {
         Mounts::Life& life = mounts_.lives_[i];
         bool there = std::ranges::find(names, before[i]) != names.end();

@@ -3,6 +3,7 @@
 #include "sim/world/mounts.h"
 
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -27,6 +28,15 @@ public:
     void forget();
     // What it sees or believes is judged: not while its session is over.
     bool is_judged() const { return !mount().host().session_is_over(); }
+    // Something, the same as long as all that is seen here has to be what there is: the session
+    // lasts, and no name stays in the kernel although its notice is there.
+    std::optional<std::uint64_t> sure() const {
+        if (!is_judged() || kernel().is_late()) return std::nullopt;
+        return mount().host().sessions() + kernel().late_changes();
+    }
+    bool sure_since(std::optional<std::uint64_t> since) const {
+        return since.has_value() && since == sure();
+    }
 
 private:
     using Register = Mounts::Register;
