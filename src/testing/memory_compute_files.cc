@@ -101,6 +101,7 @@ Task<ReadReply> MemoryCompute::read(Caller caller, FileId file, std::uint64_t of
         std::memcpy(into.data(), inode->data.data() + offset, reply.count);
     }
     reply.node = grant(caller, file.inode, LeaseMode::read);
+    while (held_.contains("read")) co_await changed_.wait();
     co_return reply;
 }
 

@@ -142,7 +142,9 @@ private:
     bool may_defer(const Write& op, const File& file) const;
     void defer(Exchange* x, const FilePtr& file, const Write& op, bool append, bool direct);
     Task<Done> write_through(Exchange* x, FilePtr file, Write op, bool append, bool direct);
-    Task<ReadReply> read_uncrossed(Exchange* x, InodeId inode, std::uint64_t offset, Bytes into);
+    // `covered`: whether a lease that is held is as old as the bytes.
+    Task<ReadReply> read_uncrossed(Exchange* x, InodeId inode, std::uint64_t offset, Bytes into,
+                                   bool* covered);
     Task<Done> drop_pages_of_end(FilePtr file, std::uint64_t from);
     Task<Done> flush_inode(InodeId inode);
     Task<Done> tell_mode(Exchange* x, std::string_view name);

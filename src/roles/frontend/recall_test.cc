@@ -191,6 +191,27 @@ TEST(Recall, PagesThatNoLeaseCoversDoNotStay) {
     EXPECT_EQ(mount.channel.notifications[0].inode(), file.inode);
 }
 
+// The bytes were read before another client's write, and the lease was granted after it.
+TEST(Recall, ALeaseThatCameMeanwhileDoesNotCoverPages) {
+    MountFixture mount;
+    auto file = mount.create("f");
+    mount.write(file, 0, "old");
+    mount.fsync(file);
+    mount.recall(file.inode, LeaseMode::none);
+    mount.compute.set_grants(false);
+    mount.compute.hold_replies("read");
+    auto reading = mount.send_read(file, 0, 4096);
+    mount.pass(kMillisecond);
+    mount.compute.set_grants(true);
+    (void)mount.getattr(file.inode);
+    mount.channel.notifications.clear();
+    mount.compute.unblock("read");
+    EXPECT_EQ(mount.take(reading).error, 0);
+    mount.settle();
+    ASSERT_EQ(mount.channel.notifications.size(), 1U);
+    EXPECT_EQ(mount.channel.notifications[0].inode(), file.inode);
+}
+
 TEST(Recall, PagesAreKeptAcrossOpensWhileTheLeaseIs) {
     MountFixture mount;
     auto file = mount.create("f");

@@ -14,9 +14,10 @@ constexpr int kReadsMost = 3;
 
 }  // namespace
 
-// A recall that crosses the read may have dropped pages before these, now old, come in.
-Task<ReadReply> Mount::read_uncrossed(Exchange* x, InodeId inode, std::uint64_t offset,
-                                      Bytes into) {
+// A recall that crosses the read may have dropped pages before these, now old, come in. And a lease
+// that comes with another answer meanwhile says nothing of these bytes.
+Task<ReadReply> Mount::read_uncrossed(Exchange* x, InodeId inode, std::uint64_t offset, Bytes into,
+                                      bool* covered) {
     Caller caller = reader(*x);
     FileId id = compute_.file(inode);
     ComputeService* service = compute_.service();
@@ -25,10 +26,12 @@ Task<ReadReply> Mount::read_uncrossed(Exchange* x, InodeId inode, std::uint64_t 
     };
     for (int i = 1;; ++i) {
         ChangeLog::Moment before = recalls_.now();
+        bool held = leases_.holds(inode);
         ReadReply reply = co_await or_return(co_await ask<ReadReply>(x, call));
         if (reply.count > into.size()) co_return Error{Code::corrupt, "frontend.read"};
         look_at_term();
         bool crossed = recalls_.changed_since(inode, before);
+        *covered = !crossed && (held || reply.node.lease != LeaseMode::none);
         if (!crossed) co_return reply;
         reply.node.lease = LeaseMode::none;
         if (i == kReadsMost) co_return reply;
@@ -47,7 +50,9 @@ Task<Done> Mount::on(Exchange* x, Read op) {
     if (file->ahead()) {
         (void)co_await write_behind_.flush(file, op.offset, op.offset + op.size);
     }
-    ReadReply reply = co_await or_return(co_await read_uncrossed(x, file->inode, op.offset, into));
+    bool covered = false;
+    ReadReply reply =
+        co_await or_return(co_await read_uncrossed(x, file->inode, op.offset, into, &covered));
 
     std::uint64_t count = reply.count;
     if (file->lease == LeaseMode::write && file->ahead() && file->size > op.offset + count) {
@@ -57,7 +62,7 @@ Task<Done> Mount::on(Exchange* x, Read op) {
         count = end;
     }
     remember(reply.node, x->before().namespace_changes);
-    if (!leases_.holds(file->inode) && !direct) {
+    if (!(covered && leases_.holds(file->inode)) && !direct) {
         drop_pages_later(file->inode, op.offset, op.size);
     }
     x->put_payload(into.first(count));
