@@ -18,7 +18,7 @@ import time
 
 SCENARIOS = pathlib.Path(__file__).resolve().parent / "scenarios"
 SEEDS = range(1, 201)
-SEEDS_TOGETHER = 10
+SEEDS_TOGETHER = 25
 SECONDS_MOST = 300  # For one seed: then it does not end, which is a failure too.
 USAGE = 2           # What the simulator ends with if it does not run at all.
 KINDS = 24          # Of operations, in sim/model/operation.h.

@@ -114,6 +114,14 @@ constexpr std::array kBugs = {
             "a recall leaves the kernel its pages and drops attributes alone"},
     BugText{Bug::entry_kept_without_lease, "entry_kept_without_lease",
             "the kernel may keep names of a directory that no lease covers"},
+    BugText{Bug::rpc_mixes_up_answers, "rpc_mixes_up_answers",
+            "an answer goes to the oldest request that waits"},
+    BugText{Bug::rpc_forgets_deadlines, "rpc_forgets_deadlines",
+            "a call waits for its answer as long as the connection is there"},
+    BugText{Bug::retry_after_reset_is_done_again, "retry_after_reset_is_done_again",
+            "a request that is sent again under the next session is done twice"},
+    BugText{Bug::sessions_of_a_client_overlap, "sessions_of_a_client_overlap",
+            "a client's next session begins while its last connection is not over"},
 };
 static_assert(kBugs.size() + 1 == static_cast<std::size_t>(Bug::count));
 

@@ -1,9 +1,9 @@
 #include "sim/model/content.h"
 
-#include "platform/base/bytes.h"
-#include "platform/base/siphash.h"
-
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
 
 namespace weft::sim {
 
@@ -76,8 +76,23 @@ std::string& Content::piece_of(Shared& shared, std::uint64_t index) {
     return *piece;
 }
 
+// In four lanes, for every look at a tree hashes all of it. Nobody wishes it ill.
 std::uint64_t content_hash(std::string_view bytes) {
-    return siphash({1, 2}, bytes_of(bytes));
+    constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15ULL;
+    std::array<std::uint64_t, 4> lanes = {1, 2, 3, 4};
+    auto take = [&](std::size_t lane, std::size_t at, std::size_t count) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes.data() + at, count);
+        lanes[lane] = std::rotl((lanes[lane] ^ word) * kOdd, 29);
+    };
+    std::size_t at = 0;
+    for (; at + 32 <= bytes.size(); at += 32) {
+        for (std::size_t lane = 0; lane < 4; ++lane) take(lane, at + 8 * lane, 8);
+    }
+    for (; at < bytes.size(); at += 8) take(0, at, std::min<std::size_t>(8, bytes.size() - at));
+    std::uint64_t hash = bytes.size();
+    for (std::uint64_t lane : lanes) hash = std::rotl((hash ^ lane) * kOdd, 31);
+    return hash ^ (hash >> 32);
 }
 
 }  // namespace weft::sim

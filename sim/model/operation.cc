@@ -102,7 +102,9 @@ std::uint64_t random_position(Chance& chance, std::uint64_t most) {
 }
 
 std::uint64_t random_length(Chance& chance, const Mix& mix) {
-    switch (chance.below(mix.small ? 3 : 4)) {
+    std::uint64_t kind = chance.below(mix.small ? 3 : 4);
+    if (mix.large && chance.one_in(2)) kind = 3;
+    switch (kind) {
         case 0:
             return 1 + chance.below(100);
         case 1:
@@ -118,7 +120,8 @@ std::uint64_t random_length(Chance& chance, const Mix& mix) {
 
 std::string_view name_of(Shape shape) {
     static constexpr std::array<std::string_view, kShapes> kShapeNames = {
-        "mixed", "untar", "mail_spool", "database", "append_log", "rename_storm", "truncate_race"};
+        "mixed",      "untar",        "mail_spool",    "database",
+        "append_log", "rename_storm", "truncate_race", "hoard"};
     return kShapeNames[static_cast<std::size_t>(shape)];
 }
 
@@ -200,6 +203,12 @@ Mix mix_of(Shape shape, std::uint64_t file_bytes_most) {
                       {Kind::write, 60},
                       {Kind::read, 40},
                       {Kind::copy_range, 15}});
+            break;
+        case Shape::hoard:
+            mix.names = 24;
+            mix.depth_most = 0;
+            mix.large = true;
+            set(mix, {{Kind::make_file, 40}, {Kind::write, 120}, {Kind::unlink, 6}});
             break;
     }
     return mix;

@@ -71,14 +71,15 @@ public:
 // What a client's work is like.
 enum class Shape {
     mixed,
-    untar,         // Many files made in directories and written once.
-    mail_spool,    // One large directory: made, appended, fsynced, moved, listed, removed.
-    database,      // Few files, written and read in place, fsynced.
-    append_log,    // Few files that grow at their end.
-    rename_storm,  // Names that move, are exchanged and replaced.
-    truncate_race  // Sizes and holes that come and go.
+    untar,          // Many files made in directories and written once.
+    mail_spool,     // One large directory: made, appended, fsynced, moved, listed, removed.
+    database,       // Few files, written and read in place, fsynced.
+    append_log,     // Few files that grow at their end.
+    rename_storm,   // Names that move, are exchanged and replaced.
+    truncate_race,  // Sizes and holes that come and go.
+    hoard           // Large files, until the drives are full, and few that go.
 };
-inline constexpr std::size_t kShapes = 7;
+inline constexpr std::size_t kShapes = 8;
 std::string_view name_of(Shape shape);
 
 // A shape in numbers.
@@ -87,6 +88,7 @@ struct Mix {
     unsigned names = 6;       // Of files in a directory.
     unsigned depth_most = 2;  // Of directories above them.
     bool small = false;       // Most writes are a few blocks at most.
+    bool large = false;       // Half of the lengths are up to the file's most.
     std::uint64_t file_bytes_most = 0;
 };
 Mix mix_of(Shape shape, std::uint64_t file_bytes_most);

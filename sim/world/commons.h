@@ -54,6 +54,8 @@ public:
     void begin(Gate* gate);
     void pause() { pausing_ = true; }
     void never_sync() { never_syncs_ = true; }
+    // Each waits up to `most` before its next step.
+    void pause_between(Nanos most) { pause_most_ = most; }
     // The process is gone, with all sessions: nothing is cached or buffered any more.
     void forget();
     // Errors of the machinery are no news: somebody takes over.
@@ -86,6 +88,7 @@ private:
     bool pausing_ = false;
     bool left_ = false;
     bool never_syncs_ = false;
+    Nanos pause_most_ = 0;
     std::string failure_;
     std::uint64_t moment_ = 0;
     RegisterHistory::Moment synced_ = 0;  // What ended before survives loss of power.

@@ -35,6 +35,7 @@ void DriveWatch::check(bool refused, const Result<Done>& done, SegmentSlot slot,
 
 Task<SegmentSlot> DriveWatch::allocate(DriveId drive, Fence fence, SegmentId segment,
                                        std::uint16_t chunk) {
+    count(Call::allocate);
     bool fenced = is_fenced(drive, fence);
     auto given = co_await drives_->allocate(drive, fence, segment, chunk);
     if (!given.ok()) co_return given;
@@ -47,6 +48,7 @@ Task<SegmentSlot> DriveWatch::allocate(DriveId drive, Fence fence, SegmentId seg
 }
 
 Task<Done> DriveWatch::free(DriveId drive, Fence fence, SlotIndex slot, Generation generation) {
+    count(Call::free);
     SegmentSlot named{drive, slot, generation};
     bool fenced = is_fenced(drive, fence);
     auto done = co_await drives_->free(drive, fence, slot, generation);
@@ -83,6 +85,7 @@ Task<Done> DriveWatch::read(SegmentSlot slot, std::uint32_t block, Bytes into) {
 }
 
 Task<Done> DriveWatch::fence(DriveId drive, Fence fence) {
+    count(Call::fence);
     auto done = co_await drives_->fence(drive, fence);
     if (!done.ok()) co_return done;
     Epoch& highest = fences_[{drive, fence.owner}];

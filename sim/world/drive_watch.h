@@ -2,6 +2,7 @@
 
 #include "model/services/drive_service.h"
 
+#include <array>
 #include <functional>
 #include <map>
 #include <set>
@@ -19,6 +20,10 @@ class DriveWatch : public DriveService {
 public:
     // `broken` is told, in words, of the promise that was.
     explicit DriveWatch(std::function<void(std::string)> broken) : broken_(std::move(broken)) {}
+    // How many of these there were: the rare ones, between which little is half done.
+    enum class Call { allocate, free, flush, fence };
+    static constexpr std::size_t kCalls = 4;
+    std::uint64_t calls(Call call) const { return calls_[static_cast<std::size_t>(call)]; }
     // This one may not have kept what it was told: it need not know any more who was fenced and
     // what was freed. That a slot has a new generation each time is so for it as well.
     void expect_lies_of(DriveId drive) { liars_.insert(drive); }
@@ -31,7 +36,10 @@ public:
     Task<Done> free(DriveId drive, Fence fence, SlotIndex slot, Generation generation) override;
     Task<Done> write(SegmentSlot slot, Fence fence, std::uint32_t block, ConstBytes from) override;
     Task<Done> read(SegmentSlot slot, std::uint32_t block, Bytes into) override;
-    Task<Done> flush(DriveId drive) override { return drives_->flush(drive); }
+    Task<Done> flush(DriveId drive) override {
+        count(Call::flush);
+        return drives_->flush(drive);
+    }
     Task<Done> fence(DriveId drive, Fence fence) override;
     Task<std::vector<SlotInfo>> list(DriveId drive, OwnerId owner) override {
         return drives_->list(drive, owner);
@@ -44,6 +52,7 @@ public:
 private:
     using Place = std::pair<DriveId, SlotIndex>;
 
+    void count(Call call) { ++calls_[static_cast<std::size_t>(call)]; }
     // Taken when a call begins: what it may not do even if it ends late.
     bool is_fenced(DriveId drive, Fence fence) const;
     bool is_gone(SegmentSlot slot) const;
@@ -57,6 +66,7 @@ private:
     std::set<std::pair<Place, Generation>> freed_;         // Of those, with an ack.
     std::set<DriveId> liars_;
     std::uint64_t frees_ = 0;
+    std::array<std::uint64_t, kCalls> calls_{};
 };
 
 }  // namespace weft::sim

@@ -14,6 +14,13 @@ namespace {
 constexpr FilesystemId kFilesystem{1};
 constexpr int kFlipsMost = 200;
 constexpr std::uint64_t kRuinedFromMost = 32 * kMiB;
+constexpr Nanos kRest = 3 * kSecond;             // In which duties end what they do.
+constexpr std::uint64_t kRebuildDoublings = 14;  // Of steps.
+constexpr Nanos kAimMost = kSecond / 2;
+constexpr int kAimSteps = 20'000;
+constexpr std::uint64_t kFurtherDoublings = 9;
+constexpr int kEarlyEndsMost = 3;
+constexpr std::uint64_t kStartDoublings = 13;  // Of steps: more than most starts take.
 // Behind a drive's tables, which have copies of their own.
 constexpr std::uint64_t kSlotsBegin = 4 * kMiB;
 
@@ -82,8 +89,67 @@ bool World::happen(Event kind) {
 
 bool World::start_again(Lost lost) {
     bool power = lost == Lost::power && !settings_.power_safe;
+    aim();
+    if (!failure_.empty()) return false;
     crash(power);
-    return start() && settle(power ? Lost::power : Lost::process);
+    Lost in_all = power ? Lost::power : Lost::process;
+    return start_in_the_end(power, &in_all) && settle(in_all);
+}
+
+// Half the time up to a call to the drives of a rare kind, and a little further: what they leave
+// half done is so for a moment only.
+void World::aim() {
+    if (!chance_->one_in(2)) return;
+    auto call = static_cast<DriveWatch::Call>(chance_->below(DriveWatch::kCalls));
+    std::uint64_t further = chance_->below(1ULL << chance_->below(kFurtherDoublings));
+    std::uint64_t before = watch_.calls(call);
+    auto step = [this] {
+        if (failure_.empty() && !reactor_.step()) fail("liveness", "nobody has anything to do");
+        return failure_.empty();
+    };
+    Nanos until = reactor_.now() + kAimMost;
+    for (int i = 0; i < kAimSteps && watch_.calls(call) == before && reactor_.now() < until; ++i) {
+        if (!step()) return;
+    }
+    for (std::uint64_t i = 0; i < further; ++i) {
+        if (!step()) return;
+    }
+    if (!commons_->failure().empty()) fail("clients", commons_->failure());
+    if (!mounts_->failure().empty()) fail("mounts", mounts_->failure());
+}
+
+// The process starts, and sometimes ends in the midst of that, again and again; the power may go
+// with it.
+bool World::start_in_the_end(bool power, Lost* lost) {
+    for (int i = 0; i < kEarlyEndsMost && chance_->one_in(3); ++i) {
+        bool with_power = power && chance_->one_in(2);
+        if (!start_and_end(with_power)) return false;
+        if (with_power) *lost = Lost::power;
+    }
+    return start();
+}
+
+bool World::start_and_end(bool power) {
+    prepare_start();
+    std::uint64_t steps = 1 + chance_->below(1ULL << chance_->below(kStartDoublings));
+    {
+        std::optional<Result<Done>> ended;
+        auto drive = [](Task<Done> starting, std::optional<Result<Done>>* out) -> Task<Done> {
+            out->emplace(co_await starting);
+            co_return Done{};
+        };
+        Task<Done> driver = drive(start_roles(), &ended);
+        driver.start(std::noop_coroutine());
+        for (std::uint64_t i = 0; i < steps && !ended.has_value(); ++i) {
+            if (!reactor_.step()) return fail("liveness", "a start never ended");
+        }
+        if (ended.has_value() && !ended->ok()) {
+            return fail("availability", "start: " + std::string(name_of(ended->code())) + ", " +
+                                            std::string(ended->error().what));
+        }
+    }
+    crash(power);
+    return true;
 }
 
 bool World::stop_and_start() {
@@ -156,8 +222,35 @@ bool World::lose_drives() {
     set_gone(victims, true);
     if (!failure_.empty() || !work_and_pause()) return false;
     if (!tell_of_loss(victims) || !work_and_pause()) return false;
+    if (chance_->one_in(3)) return rebuild_again(victims);
     if (!replace(victims) || !work_and_pause()) return false;
     return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
+}
+
+// The power is lost in the midst of a rebuild, while nothing else goes on. What it then calls
+// whole has to be so: others may vanish.
+bool World::rebuild_again(const std::vector<std::size_t>& victims) {
+    if (!finish_done(sync_and_rest(), "sync")) return false;
+    if (!replace(victims)) return false;
+    std::uint64_t steps = chance_->below(1ULL << chance_->below(kRebuildDoublings));
+    for (std::uint64_t i = 0; i < steps; ++i) {
+        if (!reactor_.step()) break;
+    }
+    if (!start_again(Lost::power) || !finish_done(until_whole(), "rebuild")) return false;
+    auto others = choose_drives(settings_.parity_width);
+    set_gone(others, true);
+    if (!settle(Lost::nothing) || !tell_of_loss(others) || !replace(others)) return false;
+    return finish_done(until_whole(), "second rebuild") && settle(Lost::nothing);
+}
+
+Task<Done> World::sync_and_rest() {
+    NoSharer nobody;
+    Caller caller;
+    caller.session = co_await or_return(compute_->open_session(&nobody));
+    co_await or_return(co_await compute_->sync(caller, kFilesystem));
+    co_await or_return(co_await compute_->close_session(caller.session));
+    co_await sleep(reactor_, kRest);
+    co_return Done{};
 }
 
 bool World::crash_degraded() {
@@ -165,10 +258,13 @@ bool World::crash_degraded() {
     work();
     if (!failure_.empty()) return false;
     bool power = chance_->one_in(2) && !settings_.power_safe;
+    aim();
+    if (!failure_.empty()) return false;
     crash(power);
     auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
     set_gone(victims, true);
-    if (!start() || !settle(power ? Lost::power : Lost::process)) return false;
+    Lost lost = power ? Lost::power : Lost::process;
+    if (!start_in_the_end(power, &lost) || !settle(lost)) return false;
     if (!work_and_pause()) return false;
     if (!tell_of_loss(victims) || !replace(victims) || !work_and_pause()) return false;
     return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
@@ -186,7 +282,9 @@ bool World::outage() {
     if (!at_once && !work_and_pause()) return false;
     bool crashes = at_once || chance_->one_in(3);
     if (crashes && !at_once) crash(false);
-    if (crashes && !(start() && settle(Lost::process) && work_and_pause())) return false;
+    Lost lost = Lost::process;
+    bool again = crashes && start_in_the_end(false, &lost) && settle(lost) && work_and_pause();
+    if (crashes && !again) return false;
     set_gone(victims, false);
     // Who was away at the start is attached now.
     for (std::size_t victim : victims) {

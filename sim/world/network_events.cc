@@ -12,7 +12,9 @@ namespace weft::sim {
 namespace {
 
 constexpr Nanos kPartitionLeast = 100 * kMicrosecond;
-constexpr std::uint64_t kPartitionDoublings = 18;  // 13 s and more: longer than any silence.
+constexpr std::uint64_t kPartitionDoublings = 18;   // 13 s and more: longer than any silence.
+constexpr std::uint64_t kDrivesAwayDoublings = 19;  // 26 s.
+constexpr Nanos kAnswersIn = 15 * kSecond;          // While drives do not answer.
 
 }  // namespace
 
@@ -93,13 +95,22 @@ bool World::slow_link() {
     return good && settle(Lost::nothing);
 }
 
+// For what no answer comes from, an answer comes all the same.
+bool World::nobody_waits() {
+    for (const auto& actor : actors_) {
+        bool waits = actor->asked_at.has_value() && reactor_.now() - *actor->asked_at > kAnswersIn;
+        if (waits) return fail("liveness", actor->name + " waits for drives that are out of reach");
+    }
+    return true;
+}
+
 // Up to m drives are out of reach; then management notices that they are back.
 bool World::cut_drives() {
     if (!close_cleanly() || !finish_done(until_whole(), "redundancy")) return false;
     auto victims = choose_drives(1 + chance_->below(settings_.parity_width));
     std::uint64_t ways = chance_->below(4);  // 3: they break only.
     bool breaks = ways == 3 || chance_->one_in(2);
-    Nanos duration = kPartitionLeast << chance_->below(kPartitionDoublings);
+    Nanos duration = kPartitionLeast << chance_->below(kDrivesAwayDoublings);
     SimulatedNetwork& wires = network_->wires();
     work();
     for (std::size_t victim : victims) {
@@ -110,6 +121,7 @@ bool World::cut_drives() {
         if (ways == 1 || ways == 2) wires.cut(host, kComputeHost);
     }
     if (failure_.empty()) let_pass(duration);
+    if (!nobody_waits()) return false;
     for (std::size_t victim : victims) {
         std::string host = host_of(map_.drives[victim].id);
         wires.mend(kComputeHost, host);

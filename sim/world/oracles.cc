@@ -112,6 +112,18 @@ bool World::check_findings() {
     return true;
 }
 
+// What the product did of its own accord since its start.
+void World::tell_counters() {
+    if (!telling_ || compute_ == nullptr) return;
+    Result<ComputeReport> report = ComputeReport();
+    if (!finish(compute_->report(), &report, "report")) return;
+    say("segments degraded " + std::to_string(report.value().segments_degraded) + ", lost " +
+        std::to_string(report.value().segments_lost));
+    for (const auto& [name, value] : report.value().counters) {
+        if (value > 0) say(name + " " + std::to_string(value));
+    }
+}
+
 bool World::check_all() {
     if (!close_cleanly() || !settle(Lost::nothing)) return false;
     if (!finish_done(until_whole(), "redundancy")) return false;

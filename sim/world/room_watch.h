@@ -37,8 +37,7 @@ private:
     void look(const FilesystemUsage& usage) {
         std::uint64_t wanted = 0;
         for (const auto& [client, each] : under_way_) wanted += each.wants;
-        std::uint64_t free =
-            usage.capacity_blocks - std::min(usage.used_blocks, usage.capacity_blocks);
+        std::uint64_t free = usage.free_blocks;
         for (auto& [client, each] : under_way_) {
             each.least_free = std::min(each.least_free, free);
             each.most_wanted = std::max(each.most_wanted, wanted);

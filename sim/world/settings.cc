@@ -21,10 +21,35 @@ void draw_shape(Chance& chance, WorldSettings& settings) {
     if (chance.one_in(6)) settings.capacity_bytes = (2 + chance.below(6)) * kMiB;
 }
 
+bool takes_drives(Event event) {
+    return event == Event::lose_drives || event == Event::crash_degraded ||
+           event == Event::outage || event == Event::rot || event == Event::damage;
+}
+
+// Drives so small that they fill with what is dead, so that the cleaner has always to do. With
+// fewer drives they would not hold what the filesystem may.
+void draw_crowded(Chance& chance, WorldSettings& settings) {
+    settings.crowded = chance.one_in(5);
+    std::uint64_t drive_bytes = (24 + chance.below(16)) * kMiB;
+    if (!settings.crowded) return;
+    settings.drive_bytes = drive_bytes;
+    settings.capacity_bytes = drive_bytes * settings.data_width / 4;
+    settings.shard_count = std::min(settings.shard_count, 2U);
+    settings.sharers = 0;
+    settings.file_bytes_most = std::max(settings.file_bytes_most, kMiB);
+    settings.clients.front() = Shape::hoard;
+    std::erase_if(settings.events, takes_drives);
+    if (settings.events.empty()) settings.events.push_back(Event::power_loss);
+}
+
 void draw_compute(Chance& chance, compute::ComputeSettings& compute) {
-    compute.journal_bytes_most = kMiB << chance.below(4);
-    compute.index.memtable_bytes_most = (4 * kKiB) << chance.below(7);
-    compute.index.fanout = 2 + static_cast<std::uint32_t>(chance.below(7));
+    bool short_journal = chance.one_in(2);
+    compute.journal_bytes_most = kMiB << (short_journal ? 0 : chance.below(4));
+    compute.index.memtable_bytes_most = kKiB << chance.below(9);
+    bool deep = chance.one_in(2);
+    compute.index.fanout = 2 + static_cast<std::uint32_t>(deep ? 0 : chance.below(7));
+    // Smaller than a user may set it: so that lookups of small trees read drives.
+    compute.index_cache_bytes = (32 * kKiB) << chance.below(8);
     compute.data.direct_write_bytes_least = (16 * kKiB) << chance.below(4);
     compute.data.staged_bytes_usual = (64 * kKiB) << chance.below(4);
     compute.cached_inodes_most = 16ULL << chance.below(8);
@@ -38,6 +63,7 @@ void draw_clients(Chance& chance, WorldSettings& settings) {
     settings.sharers = static_cast<std::uint32_t>(chance.below(4));
     settings.never_syncs = chance.one_in(3);
     settings.habits.page_bytes = 128U << chance.below(6);
+    if (!chance.one_in(3)) settings.pause_most = kMillisecond << chance.below(11);
     settings.habits.twice_one_in = chance.one_in(2) ? 8 : 0;
     settings.file_bytes_most = (256 * kKiB) << chance.below(4);
 }
@@ -67,6 +93,7 @@ WorldSettings random_settings(Chance& chance) {
     draw_compute(chance, settings.compute);
     draw_clients(chance, settings);
     draw_events(chance, settings);
+    draw_crowded(chance, settings);
     return settings;
 }
 
@@ -89,7 +116,7 @@ void draw_network(Chance& chance, WorldSettings& settings) {
 
 void draw_drive_network(Chance& chance, WorldSettings& settings) {
     NetworkSettings& network = settings.network;
-    network.drives = chance.one_in(2) && network.clients;
+    network.drives = chance.one_in(2) && network.clients && !settings.crowded;
     SimulatedLink& link = network.drive_link;
     link.delay = (5 * kMicrosecond) << chance.below(6);
     link.jitter = link.delay * static_cast<Nanos>(chance.below(8));
@@ -102,7 +129,7 @@ void draw_drive_network(Chance& chance, WorldSettings& settings) {
 void draw_faults(Chance& chance, WorldSettings& settings) {
     for (std::size_t i = kEventsOfNetworks; i < kEvents; ++i) {
         bool happens = chance.one_in(4);
-        if (happens) settings.events.push_back(static_cast<Event>(i));
+        if (happens && !settings.crowded) settings.events.push_back(static_cast<Event>(i));
     }
     bool stalls = chance.one_in(4);
     std::uint64_t one_in = 64ULL << chance.below(6);
@@ -118,7 +145,8 @@ void draw_mounts(Chance& chance, WorldSettings& settings) {
     mounts.minor = chance.one_in(3) ? 40 : 45;
     auto count = 1 + static_cast<std::uint32_t>(chance.below(3));
     // Not where others fill all the room, or with connections that break.
-    bool fits = settings.capacity_bytes >= 16 * kMiB && !settings.network.clients;
+    bool fits =
+        settings.capacity_bytes >= 16 * kMiB && !settings.crowded && !settings.network.clients;
     if (has_mounts && fits) mounts.count = count;
 }
 
@@ -127,6 +155,7 @@ std::string to_text(const WorldSettings& settings) {
         std::to_string(settings.drive_count) + " drives, " + std::to_string(settings.data_width) +
         "+" + std::to_string(settings.parity_width) + ", " + std::to_string(settings.shard_count) +
         " shards, capacity " + std::to_string(settings.capacity_bytes / kMiB) + " MiB";
+    if (settings.crowded) text += ", crowded";
     if (settings.power_safe) text += ", power safe";
     if (settings.stall_one_in > 0) {
         text += ", one operation of a disk in " + std::to_string(settings.stall_one_in) +
@@ -135,6 +164,9 @@ std::string to_text(const WorldSettings& settings) {
     if (settings.network.clients) text += ", over a network";
     if (settings.network.drives) text += " to compute and on to drives";
     text += "; clients:";
+    if (settings.pause_most > 0) {
+        text += " (pausing up to " + std::to_string(settings.pause_most / kMillisecond) + " ms)";
+    }
     for (Shape shape : settings.clients) text += " " + std::string(name_of(shape));
     text += ", " + std::to_string(settings.sharers) + " sharers";
     if (settings.mounts.count > 0) {

@@ -65,6 +65,7 @@ struct WorldSettings {
     std::uint8_t parity_width = 2;
     std::uint32_t shard_count = 4;
     std::uint64_t capacity_bytes = 0;
+    bool crowded = false;  // Little more than the capacity is on the drives.
     std::uint64_t file_bytes_most = 3 * kMiB;
     std::uint32_t rounds = 6;              // Of work and one event each.
     std::uint64_t work_steps_most = 2500;  // Reactor steps a round.
@@ -76,6 +77,7 @@ struct WorldSettings {
     std::uint32_t sharers = 0;   // Clients of one directory, with caches.
     bool never_syncs = false;    // Nobody asks for a flush: what is flushed, the product chose.
     ClientHabits habits;
+    Nanos pause_most = 0;       // Between two operations of a client.
     std::vector<Event> events;  // Those that happen; drawn from with equal chance.
     compute::ComputeSettings compute;
     NetworkSettings network;

@@ -158,6 +158,8 @@ Task<Done> Sharer::act() {
         auto done = co_await step();
         bool news = !goes_on(done.code(), "step");
         if (news && !ended_) co_return Done{};
+        auto pause = static_cast<std::uint64_t>(commons_.pause_most_);
+        if (pause > 0) co_await sleep(commons_.reactor_, static_cast<Nanos>(below(pause)));
     }
     if (ended_) co_return Done{};
     auto given = co_await give_back();

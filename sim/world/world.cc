@@ -57,7 +57,7 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
         std::uint64_t network_seed = network_chance.draw();
         network_ = std::make_unique<ClientNetwork>(reactor_, network_seed, settings_.network);
     }
-    bool small = settings_.capacity_bytes < 16 * kMiB;
+    bool small = settings_.capacity_bytes < 16 * kMiB || settings_.crowded;
     for (Shape shape : settings_.clients) {
         Mix mix = mix_of(shape, settings_.file_bytes_most);
         // What is half done when the room ends is not told apart from a mistake.
@@ -79,6 +79,7 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
         commons_->never_sync();
         mounts_->never_sync();
     }
+    commons_->pause_between(settings_.pause_most);
 }
 
 World::~World() = default;
@@ -180,6 +181,13 @@ void World::make_compute() {
 
 // The process starts: at a new epoch, from the drives alone.
 bool World::start() {
+    prepare_start();
+    if (!finish_done(start_roles(), "start")) return false;
+    if (network_ != nullptr) network_->serve(*compute_);
+    return open_clients();
+}
+
+void World::prepare_start() {
     say("start");
     ++map_.epoch.value;
     drives_ = std::make_unique<drive::DriveRole>(reactor_);
@@ -190,9 +198,6 @@ bool World::start() {
     }
     make_compute();
     gate_ = std::make_unique<Gate>(reactor_);
-    if (!finish_done(start_roles(), "start")) return false;
-    if (network_ != nullptr) network_->serve(*compute_);
-    return open_clients();
 }
 
 Task<Done> World::make_homes() {
@@ -303,7 +308,9 @@ Task<Done> World::act(Actor* actor) {
         room_.begin(actor->number, operation.length / kBlockBytes + 2, usage);
         actor->history.begin(operation);
         std::string content;
+        actor->asked_at = reactor_.now();
         auto ran = co_await actor->client->run(operation, &content);
+        actor->asked_at.reset();
         Code code = ran.value();
         tally_.count(operation.kind, code);
         note(static_cast<std::uint64_t>(code));
@@ -315,6 +322,7 @@ Task<Done> World::act(Actor* actor) {
         if (!right) judge(actor, operation, code, content);
         actor->history.end(code);
         note_loss(actor);
+        if (settings_.pause_most > 0) co_await sleep(reactor_, actor->pause(settings_.pause_most));
     }
     co_return Done{};
 }
@@ -333,7 +341,8 @@ void World::work() {
     Nanos begun = reactor_.now();
     for (std::uint64_t i = 0; i < steps && failure_.empty(); ++i) {
         // Those who are waited for may wait for nothing but each other's pings.
-        if (network_ != nullptr && reactor_.now() - begun > kWorkMost) break;
+        bool waits = network_ != nullptr || settings_.pause_most > 0;
+        if (waits && reactor_.now() - begun > kWorkMost) break;
         if (!reactor_.step() || reactor_.now() - begun > kStuckAfter) {
             fail("liveness", "the clients wait for something that never comes");
         }
@@ -369,6 +378,7 @@ void World::crash(bool power_loss) {
 // They are gone, as their processes are.
 void World::leave_clients() {
     for (auto& actor : actors_) {
+        actor->asked_at.reset();
         actor->client.reset();
         actor->far.reset();
     }
@@ -409,6 +419,7 @@ std::string World::run() {
         if (failure_.empty()) check_all();
     }
     tally_.simulated = reactor_.now();
+    tell_counters();
     crash(false);
     return failure_;
 }

@@ -57,6 +57,7 @@ private:
     // world.cc: the cluster's life.
     bool make_cluster();
     bool start();
+    void prepare_start();
     bool open_clients();
     void crash(bool power_loss);
     void leave_clients();
@@ -88,8 +89,13 @@ private:
     bool event(std::uint32_t round);
     bool happen(Event kind);
     bool start_again(Lost lost);
+    void aim();
+    bool start_in_the_end(bool power, Lost* lost);
+    bool start_and_end(bool power);
     bool stop_and_start();
     bool lose_drives();
+    bool rebuild_again(const std::vector<std::size_t>& victims);
+    Task<Done> sync_and_rest();
     bool crash_degraded();
     bool become_whole();
     bool outage();
@@ -120,6 +126,7 @@ private:
     bool partition();
     bool slow_link();
     bool cut_drives();
+    bool nobody_waits();
     std::string choose_host();
     void let_pass(Nanos duration);
     bool work_again();
@@ -130,6 +137,7 @@ private:
     Task<Done> until_purged(std::uint64_t inodes);
     bool check_counts();
     bool check_findings();
+    void tell_counters();
     bool check_all();
     std::uint64_t expected_inodes() const;
 

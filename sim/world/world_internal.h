@@ -34,14 +34,21 @@ struct World::Actor {
           name("client" + std::to_string(with_number)),
           mix(with_mix),
           stream(seed, 1000 + with_number),
-          habits(seed, 2000 + with_number) {}
+          habits(seed, 2000 + with_number),
+          pauses(seed, 3000 + with_number) {}
+
+    Nanos pause(Nanos most) {
+        return static_cast<Nanos>(pauses.below(static_cast<std::uint64_t>(most)));
+    }
 
     std::uint32_t number;
     std::string name;
     Mix mix;
     Stream stream;  // Of what it does.
     Stream habits;  // Of how it sends it: a stream of its own, for cut operations send nothing.
+    Stream pauses;  // And of how long it waits then.
     History history;
+    std::optional<Nanos> asked_at;  // The operation under way.
     SessionId session;
     FileId home;
     std::unique_ptr<FarCompute> far;  // Or it is served in place.

@@ -118,8 +118,8 @@ enum class SetXattr : std::uint8_t { any = 0, create = 1, replace = 2 };
 // What the compute role does for frontends and gateways: a filesystem by inode number.
 // Permission bits are the caller's to check against the attributes under lease (the kernel
 // does it for a mount); everything else about POSIX is checked here.
-// Every call ends by its deadline (retry_later; a recall that it needs has a deadline of its own
-// on top, compute.recall_deadline_ms) and, if it changed something, only once that
+// Every call ends by its deadline (retry_later; a recall that it needs may take LeaseTerms::
+// recall_most on top) and, if it changed something, only once that
 // survives the loss of any m failure domains; fsync makes it survive loss of power.
 // Errors of every call: stale (no such inode), retry_later, refresh_map, unavailable (more
 // drives are lost than the parity covers), invalid. Further ones are at each call.
@@ -215,7 +215,8 @@ class LeaseHolder {
 public:
     virtual ~LeaseHolder() = default;
     // Ends once nothing recalled is cached any more and buffered writes have been sent. Compute
-    // waits for it by a deadline, then ends the whole session.
+    // waits for it by a deadline, which what it keeps waiting itself moves, then ends the whole
+    // session.
     virtual Task<Done> recall(Recall recall) = 0;
     // The session is over, although nobody closed it: no lease covers anything any more.
     virtual void session_ended() {}

@@ -12,7 +12,8 @@ namespace weft {
 struct LeaseTerms {
     // Of a client's caches, by its own clock, from when it sent what was answered last.
     Nanos term = 1200 * kMillisecond;
-    // How long compute waits for a recall before it ends the session.
+    // How long compute waits for a recall before it ends the session; what compute itself keeps the
+    // session's requests waiting does not count.
     Nanos recall_deadline = 2 * kSecond;
 
     // For clocks that run at different speeds, and for what it takes a client to drop its caches
@@ -22,6 +23,9 @@ struct LeaseTerms {
     Nanos recall_patience() const { return recall_deadline - term - margin(); }
     // When nobody uses caches any more who was last renewed at `renewed`, of compute's clock.
     Nanos over_after(Nanos renewed) const { return renewed + term + margin(); }
+    // The longest that a recall is waited for: a client that has been kept waiting for longer than
+    // that has given up.
+    Nanos recall_most() const { return recall_deadline + 120 * kSecond; }
     bool valid() const { return term > 0 && recall_patience() > 0; }
 };
 

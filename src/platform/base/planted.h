@@ -72,6 +72,11 @@ enum class Bug : std::uint8_t {
     recall_answered_before_flush,
     recall_leaves_pages,
     entry_kept_without_lease,
+    // Network
+    rpc_mixes_up_answers,
+    rpc_forgets_deadlines,
+    retry_after_reset_is_done_again,
+    sessions_of_a_client_overlap,
     count,
 };
 

@@ -1,6 +1,7 @@
 #include "platform/simulated/simulated_disk.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <random>
 #include <utility>
@@ -167,9 +168,11 @@ Task<Done> SimulatedDisk::flush() {
 }
 
 void SimulatedDisk::lose_power() {
+    constexpr std::array<std::uint64_t, 5> kKeptOfSixteen = {0, 2, 8, 14, 16};
+    std::uint64_t kept = kKeptOfSixteen[reactor_.random() % kKeptOfSixteen.size()];
     for (auto& [block, written] : unflushed_) {
         std::uint64_t drawn = reactor_.random();
-        if (drawn % 16 >= 8) continue;
+        if (drawn % 16 >= kept) continue;
         auto old = durable_.find(block);
         if (drawn / 16 % kTornOneIn == 0) {
             tear(written.content, old != durable_.end() ? &old->second : nullptr);

@@ -34,7 +34,7 @@ public:
     Task<Done> write(std::uint64_t offset, ConstBytes from) override;
     Task<Done> flush() override;
 
-    // Each unflushed block survives or not, by a coin of the reactor's.
+    // Each unflushed block survives or not, by the reactor's chance: sometimes most do, or none.
     void lose_power();
     // From now on every operation ends with unavailable (or works again).
     void set_gone(bool gone) { gone_ = gone; }

@@ -70,11 +70,12 @@ bool Core::is_behind() const {
            std::any_of(shards.begin(), shards.end(), behind);
 }
 
-Task<Done> Core::admit_request(Nanos by) {
+Task<Done> Core::admit_request(Caller caller) {
     // Longer than any merge takes that is worth waiting for; then whoever asks decides.
     constexpr Nanos kWaitInVain = 10 * kSecond;
     constexpr Nanos kWaitMost = 600 * kSecond;
-    Nanos ends = earlier_of(by, kWaitMost);
+    HeldUp held(*this, caller.session);
+    Nanos ends = earlier_of(caller.deadline, kWaitMost);
     while (!closing && is_behind()) {
         trimming.notify_all();
         merging.notify_all();

@@ -101,7 +101,7 @@ public:
     Task<Done> admit() override { return journal.admit(); }
     // Of requests: waits while the indexes cannot take more either, or the journal is too long.
     // retry_later: nothing got shorter for a while.
-    Task<Done> admit_request(Nanos deadline);
+    Task<Done> admit_request(Caller caller);
     // It would wait for the duties.
     bool is_behind() const;
     Task<Done> committed(Lsn lsn) override { return journal.committed(lsn); }
@@ -211,7 +211,7 @@ public:
     // space.cc
     // Waits, slower the fewer segments are free, until the cleaner has made room for so many more
     // bytes, or for as many as it keeps free at the most. retry_later: as wait_for_segments().
-    Task<Done> admit_space(std::uint64_t bytes, Nanos deadline, SpacePatience* patience);
+    Task<Done> admit_space(std::uint64_t bytes, Caller caller, SpacePatience* patience);
     // How long that would hold a request up, so that the cleaner keeps up, which is woken if need
     // be; empty: until it has made more room.
     std::optional<Nanos> delay_for(std::uint64_t bytes);
@@ -229,7 +229,7 @@ public:
     // Waits, without locks: while what has no name any more is being purged and may make room, or
     // as wait_for_segments(). True: it may be tried again. False: nothing was lacking, or no room
     // has come. Forgets what was lacking. retry_later: as wait_for_segments(); cancelled.
-    Task<bool> has_passed(Shortage* shortage, FilesystemId filesystem, Nanos deadline);
+    Task<bool> has_passed(Shortage* shortage, FilesystemId filesystem, Caller caller);
     // out_of_space: for what needs no data blocks, but grows the indexes.
     Result<Done> check_metadata_room() const;
     // Data blocks, of files and of indexes, that the drives can hold with room left to clean.
@@ -408,6 +408,21 @@ private:
     Core& core_;
 };
 
+// While it lives compute itself keeps a request of the session waiting: for the cleaner, the
+// journal or drives, and not for other clients. Whoever holds its leases is not to blame for that,
+// and answers recalls only once its writes are in. One that has ended is passed over.
+class HeldUp {
+public:
+    HeldUp(Core& core, SessionId by);
+    HeldUp(const HeldUp&) = delete;
+    HeldUp& operator=(const HeldUp&) = delete;
+    ~HeldUp();
+
+private:
+    Reactor& reactor_;
+    std::shared_ptr<Session> session_;
+};
+
 template <>
 Task<Done> Core::tell_again<Done>(Caller caller, ReplyRecord known);
 template <>
@@ -449,7 +464,8 @@ Task<T> Core::once(Caller caller, Task<T> work_) {
         co_return *known;
     }
     Result<T> result = Error{Code::retry_later, "compute.once"};
-    if (of->client.number != 0 && caller.seq <= of->client.last_seq) {
+    bool may_be_known = of->client.number != 0 && caller.seq <= of->client.last_seq;
+    if (may_be_known && !planted(Bug::retry_after_reset_is_done_again)) {
         Task<T> known = known_or_done<T>(caller, of->client.number, std::move(work_));
         result = co_await known;
     } else {

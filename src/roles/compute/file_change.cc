@@ -4,7 +4,9 @@
 
 namespace weft::compute {
 
-Task<Done> admit_regions(Core* core, FileId file, std::uint64_t offset, std::uint64_t length) {
+Task<Done> admit_regions(Core* core, Caller caller, FileId file, std::uint64_t offset,
+                         std::uint64_t length) {
+    HeldUp held(*core, caller.session);
     std::uint64_t first = offset / kRegionBytes;
     std::uint64_t end = divide_up(offset + std::max<std::uint64_t>(length, 1), kRegionBytes);
     for (ShardId id : core->shards_of(file, first, end)) {

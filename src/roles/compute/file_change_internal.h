@@ -8,7 +8,8 @@
 namespace weft::compute {
 
 // Waits, without locks, until the shards of the range can stage more.
-Task<Done> admit_regions(Core* core, FileId file, std::uint64_t offset, std::uint64_t length);
+Task<Done> admit_regions(Core* core, Caller caller, FileId file, std::uint64_t offset,
+                         std::uint64_t length);
 
 // Changes of one file's bytes in several regions, gathered to be committed as one. Regions are
 // prepared in rising order, so that two writers never wait for each other in a circle.

@@ -106,7 +106,10 @@ Node Core::look(SessionId session, InodePin inode) {
 }
 
 Task<Node> Core::answer(SessionId session, InodePin inode, Node node, Lsn seen) {
-    co_await or_return(co_await settled(seen));
+    {
+        HeldUp held(*this, session);
+        co_await or_return(co_await settled(seen));
+    }
     // What has changed meanwhile has been recalled, and may not be cached from this answer.
     LeaseMode held = lease_of(leases.held(session, inode->id));
     if (inode->record.version != node.attributes.version) held = LeaseMode::none;

@@ -47,7 +47,15 @@ private:
 struct Session {
     Session(Reactor& reactor, SessionId with_id, LeaseHolder* with_holder, Client of,
             std::size_t replies_kept)
-        : id(with_id), holder(with_holder), client(of), replies(replies_kept), recalls(reactor) {}
+        : id(with_id),
+          holder(with_holder),
+          client(of),
+          replies(replies_kept),
+          moved(reactor),
+          recalls(reactor) {}
+
+    // How long compute itself has kept requests of it waiting, all in all.
+    Nanos held_up(Nanos now) const { return held_before + (held == 0 ? 0 : now - held_since); }
 
     SessionId id;
     LeaseHolder* holder;
@@ -56,6 +64,11 @@ struct Session {
     std::uint64_t reclaims_left = 0;  // Locks that its client held before a restart.
     ReplyCache replies;
     std::map<std::uint64_t, InodePin> handles;
+    std::size_t held = 0;   // Its requests that compute keeps waiting now: HeldUp.
+    Nanos held_since = 0;   // When the first of these began to.
+    Nanos held_before = 0;  // How long there were such, before.
+    // For its recalls: one is answered, nothing is held up any more, or it has ended.
+    Signal moved;
     Gate recalls;  // Calls of `holder` that have not come back.
 };
 

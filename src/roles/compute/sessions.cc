@@ -54,6 +54,7 @@ void Core::end_session(SessionId id) {
     if (!awaited) forget_lock_client(session->client.number);
     reclaimed.notify_all();
     note_client_gone(session->client.number);
+    session->moved.notify_all();
     ended_sessions.push_back(session);
     std::erase_if(ended_sessions, [](const auto& ended) { return ended->recalls.running() == 0; });
 }

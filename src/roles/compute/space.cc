@@ -155,10 +155,11 @@ std::optional<Nanos> Core::delay_for(std::uint64_t bytes) {
     return static_cast<Nanos>(share * static_cast<double>(kDelayMost));
 }
 
-Task<Done> Core::admit_space(std::uint64_t bytes, Nanos by, SpacePatience* patience) {
+Task<Done> Core::admit_space(std::uint64_t bytes, Caller caller, SpacePatience* patience) {
+    HeldUp held(*this, caller.session);
     auto delay = delay_for(bytes);
     while (!delay.has_value()) {
-        co_await or_return(co_await wait_for_segments(by, patience));
+        co_await or_return(co_await wait_for_segments(caller.deadline, patience));
         delay = delay_for(bytes);
     }
     if (*delay > 0) co_await sleep(reactor, *delay);
@@ -188,15 +189,16 @@ Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks,
     return checked;
 }
 
-Task<bool> Core::has_passed(Shortage* shortage, FilesystemId filesystem, Nanos deadline) {
+Task<bool> Core::has_passed(Shortage* shortage, FilesystemId filesystem, Caller caller) {
+    HeldUp held(*this, caller.session);
     std::int64_t lacking = std::exchange(shortage->lacking, 0);
     bool no_segment = std::exchange(shortage->no_segment, false);
     bool begins = lacking > 0 && shortage->purged_by == 0;
-    if (begins) shortage->purged_by = earlier_of(deadline, kPurgeWaitMost);
+    if (begins) shortage->purged_by = earlier_of(caller.deadline, kPurgeWaitMost);
     Nanos by = shortage->purged_by;
     bool has_come = co_await or_return(co_await room_has_come(this, filesystem, lacking, by));
     if (has_come || !no_segment) co_return has_come;
-    co_await or_return(co_await wait_for_segments(deadline, &shortage->patience));
+    co_await or_return(co_await wait_for_segments(caller.deadline, &shortage->patience));
     co_return true;
 }
 

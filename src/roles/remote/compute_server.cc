@@ -134,7 +134,7 @@ Task<Done> ComputeServer::recall(Recall recall) {
     Nanos began = reactor_.now();
     auto waiting = recalls_.insert(began);
     // The compute role gives up before that.
-    Nanos deadline = began + 2 * terms_.recall_deadline;
+    Nanos deadline = began + terms_.recall_most() + terms_.recall_deadline;
     auto answered =
         co_await call<Done>(&peer_, number_of(Method::recall), wire::pack(recall), deadline);
     if (!answered.ok()) (void)co_await until_caches_are_over();

@@ -157,9 +157,10 @@ Task<Done> admit_copy(Core* core, Caller caller, InodePin from, CopyPlan plan,
     std::uint64_t size = from->record.size;
     std::uint64_t left = plan.from_offset < size ? size - plan.from_offset : 0;
     std::uint64_t piece = std::min({plan.length, left, kRegionBytes});
-    co_await or_return(co_await core->admit_request(caller.deadline));
-    co_await or_return(co_await core->admit_space(piece, caller.deadline, patience));
-    co_return co_await admit_regions(core, plan.to, plan.to_offset, std::min(plan.length, left));
+    co_await or_return(co_await core->admit_request(caller));
+    co_await or_return(co_await core->admit_space(piece, caller, patience));
+    co_return co_await admit_regions(core, caller, plan.to, plan.to_offset,
+                                     std::min(plan.length, left));
 }
 
 // One copy_file_range(2), from its locks to the commit of the last piece.
@@ -198,8 +199,7 @@ Task<std::uint64_t> copy(Core* core, Caller caller, CopyPlan plan) {
     Shortage shortage;
     for (;;) {
         auto copied = co_await copy_once(core, caller, plan, &shortage);
-        bool again =
-            co_await or_return(co_await core->has_passed(&shortage, filesystem, caller.deadline));
+        bool again = co_await or_return(co_await core->has_passed(&shortage, filesystem, caller));
         if (!again) co_return copied;
     }
 }

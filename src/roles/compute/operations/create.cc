@@ -115,7 +115,7 @@ Task<Opened> open_existing(Core* core, Creation asked, FileId file) {
 
 // stale: the directory, or what had the name.
 Task<Opened> create_once(Core* core, Creation asked) {
-    co_await or_return(co_await core->admit_request(asked.caller.deadline));
+    co_await or_return(co_await core->admit_request(asked.caller));
     co_await or_return(core->check_metadata_room());
     InodePin directory = co_await or_return(co_await core->pin_directory(asked.directory));
     Changing guard(directory, asked.caller.session);
@@ -165,7 +165,7 @@ Task<Opened> create_node(Core* core, Creation asked) {
 
 Task<Opened> create_nameless(Core* core, Creation asked) {
     co_await or_return(check(asked));
-    co_await or_return(co_await core->admit_request(asked.caller.deadline));
+    co_await or_return(co_await core->admit_request(asked.caller));
     co_await or_return(core->check_metadata_room());
     InodePin directory = co_await or_return(co_await core->pin_directory(asked.directory));
     std::string acl = co_await or_return(co_await default_acl(core, directory));

@@ -106,8 +106,8 @@ Task<Node> allocate_once(Core* core, Caller caller, FileId file, std::uint64_t o
     co_await or_return(check(flags, length));
     std::uint64_t end = co_await or_return(posix::range_end(offset, length));
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
-    co_await or_return(co_await core->admit_request(caller.deadline));
-    co_await or_return(co_await admit_regions(core, file, offset, 1));
+    co_await or_return(co_await core->admit_request(caller));
+    co_await or_return(co_await admit_regions(core, caller, file, offset, 1));
     Changing guard(inode, caller.session);
     co_await or_return(co_await core->recall_for_change(caller.session, file, std::string(), true));
     LockKey key{file, kInodePart};
@@ -136,8 +136,8 @@ Task<Node> allocate(Core* core, Caller caller, FileId file, std::uint64_t offset
     for (;;) {
         auto allocated =
             co_await allocate_once(core, caller, file, offset, length, flags, &shortage.lacking);
-        bool again = co_await or_return(
-            co_await core->has_passed(&shortage, file.filesystem, caller.deadline));
+        bool again =
+            co_await or_return(co_await core->has_passed(&shortage, file.filesystem, caller));
         if (!again) co_return allocated;
     }
 }

@@ -63,7 +63,7 @@ TEST_F(Filesystems, OfMoreOrphansThanOneRecordHoldsAreRemoved) {
                 ++inode.value;
                 transaction.on(ShardId{0}).put(keys::orphan(id(inode)), std::string());
             }
-            ASSERT_TRUE(run(core.admit_request(0)).ok());
+            ASSERT_TRUE(run(core.admit_request(Caller())).ok());
             (void)core.commit(std::move(transaction));
         }
         ASSERT_TRUE(run(core.mark_removed(kFilesystem)).ok());

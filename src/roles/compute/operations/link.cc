@@ -20,7 +20,7 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     if (file.filesystem != directory_id.filesystem) {
         co_return Error{Code::cross_filesystem, "link"};
     }
-    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_request(caller));
     co_await or_return(core->check_metadata_room());
     InodePin inode = co_await or_return(co_await core->pin(file));
     InodePin directory = co_await or_return(co_await core->pin_directory(directory_id));

@@ -186,7 +186,7 @@ Result<Lsn> Rename::decide() {
 }
 
 Task<Done> Rename::run() {
-    co_await or_return(co_await core_->admit_request(caller_.deadline));
+    co_await or_return(co_await core_->admit_request(caller_));
     from.directory = co_await or_return(co_await core_->pin_directory(from.directory_id));
     to.directory = co_await or_return(co_await core_->pin_directory(to.directory_id));
     Changing from_guard(from.directory, caller_.session);

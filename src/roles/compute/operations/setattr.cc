@@ -87,7 +87,7 @@ Task<Lsn> truncate(Core* core, Caller caller, InodePin inode, AttributeChange as
 }
 
 Task<Node> set_attributes(Core* core, Caller caller, FileId file, AttributeChange asked) {
-    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_request(caller));
     InodePin inode = co_await or_return(co_await core->pin(file));
     co_await or_return(posix::check_change(inode->record, asked));
     Changing guard(inode, caller.session);

@@ -19,7 +19,7 @@ Result<Done> may_remove(const InodeRecord& record, bool want_directory) {
 Task<Done> remove(Core* core, Caller caller, FileId directory_id, std::string name,
                   bool want_directory) {
     co_await or_return(posix::check_entry_name(name));
-    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_request(caller));
     InodePin directory = co_await or_return(co_await core->pin_directory(directory_id));
     Changing guard(directory, caller.session);
     std::uint64_t hash = name_hash(name);

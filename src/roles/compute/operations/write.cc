@@ -20,17 +20,22 @@ struct Write {
     bool clear_setid = false;
 };
 
+Task<Done> prepare(Core* core, Caller caller, FileChange* change, std::uint64_t offset,
+                   ConstBytes from) {
+    HeldUp held(*core, caller.session);  // By its drives.
+    co_return co_await change->write(offset, from);
+}
+
 // One write(2), from its locks to the commit.
 Task<Node> write_once(Core* core, Caller caller, Write asked, Shortage* shortage) {
     auto [file, offset, from, append, clear_setid] = asked;
     if (from.size() > kWriteBytesMost) co_return Error{Code::invalid, "write.size"};
     InodePin inode = co_await or_return(co_await core->pin_regular(file));
-    co_await or_return(co_await core->admit_request(caller.deadline));
-    co_await or_return(
-        co_await core->admit_space(from.size(), caller.deadline, &shortage->patience));
+    co_await or_return(co_await core->admit_request(caller));
+    co_await or_return(co_await core->admit_space(from.size(), caller, &shortage->patience));
     if (append) offset = inode->record.size;
     co_await or_return(posix::range_end(offset, from.size()));
-    co_await or_return(co_await admit_regions(core, file, offset, from.size()));
+    co_await or_return(co_await admit_regions(core, caller, file, offset, from.size()));
     Changing guard(inode, caller.session);
     co_await or_return(co_await core->recall_for_change(caller.session, file, std::string(), true));
     LockKey key{file, kInodePart};
@@ -45,7 +50,7 @@ Task<Node> write_once(Core* core, Caller caller, Write asked, Shortage* shortage
     std::uint64_t end = co_await or_return(posix::range_end(offset, from.size()));
 
     FileChange prepared(core, inode);
-    auto written = co_await prepared.write(offset, from);
+    auto written = co_await prepare(core, caller, &prepared, offset, from);
     shortage->no_segment = written.code() == Code::out_of_space;
     co_await or_return(std::move(written));
     std::int64_t more = prepared.blocks_delta();
@@ -74,8 +79,7 @@ Task<Node> write_file(Core* core, Caller caller, Write asked) {
     Shortage shortage;
     for (;;) {
         auto written = co_await write_once(core, caller, asked, &shortage);
-        bool again =
-            co_await or_return(co_await core->has_passed(&shortage, filesystem, caller.deadline));
+        bool again = co_await or_return(co_await core->has_passed(&shortage, filesystem, caller));
         if (!again) co_return written;
     }
 }

@@ -51,7 +51,7 @@ Task<Done> set_xattr(Core* core, Caller caller, FileId file, std::string name, s
     co_await or_return(posix::check_xattr_name(name));
     bool too_long = value.size() > posix::kXattrValueBytesMost;
     if (too_long) co_return Error{Code::range_too_small, "setxattr.value"};
-    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_request(caller));
     co_await or_return(core->check_metadata_room());
     InodePin inode = co_await or_return(co_await core->pin(file));
     AclEffect effect = co_await or_return(effect_of(inode->record, name, value));
@@ -85,7 +85,7 @@ Task<Done> set_xattr(Core* core, Caller caller, FileId file, std::string name, s
 
 Task<Done> remove_xattr(Core* core, Caller caller, FileId file, std::string name) {
     co_await or_return(posix::check_xattr_name(name));
-    co_await or_return(co_await core->admit_request(caller.deadline));
+    co_await or_return(co_await core->admit_request(caller));
     InodePin inode = co_await or_return(co_await core->pin(file));
     Changing guard(inode, caller.session);
     co_await or_return(

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""How much of the product's code the simulation runs.
+
+coverage.py BUILD [--first N] [--seeds COUNT] [--worst COUNT]
+
+BUILD is a build folder with the instrumented simulator and weft: what only weft links counts as
+not run. Prints a table by folder, the files with the most lines that never ran, and the codes of
+errors that no answer had.
+"""
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import simulate
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TOOLS = "19"
+COUNTED = ("src/engines", "src/roles")
+
+
+def profile(simulator: pathlib.Path, folder: str, first: int, seeds: int) -> tuple[str, str]:
+    """Runs some seeds into profiles of their own; the oracle that spoke, and the output."""
+    environment = dict(os.environ, LLVM_PROFILE_FILE=f"{folder}/{first}.profraw")
+    ended = subprocess.run([simulator, "--first", str(first), "--seeds", str(seeds), "--tally"],
+                           capture_output=True, text=True, env=environment)
+    failed = re.search(r"^FAILED: \[(.*?)\]", ended.stdout, re.MULTILINE)
+    return failed[1] if failed else "", ended.stdout
+
+
+def lines_of(build: pathlib.Path, merged: str) -> dict[str, tuple[int, int]]:
+    """Of each file of the product that counts: its lines, and those that ran."""
+    exported = subprocess.run(
+        [f"llvm-cov-{TOOLS}", "export", "--summary-only", f"--instr-profile={merged}",
+         build / "sim/simulator", "--object", build / "weft"],
+        check=True, capture_output=True, text=True)
+    lines = {}
+    for file in json.loads(exported.stdout)["data"][0]["files"]:
+        path = os.path.relpath(file["filename"], ROOT)
+        if path.startswith(COUNTED):
+            summary = file["summary"]["lines"]
+            lines[path] = (summary["count"], summary["covered"])
+    return lines
+
+
+def error_codes() -> list[str]:
+    text = (ROOT / "src/platform/base/result.h").read_text()
+    body = re.search(r"enum class Code[^{]*\{(.*?)\n\};", text, re.DOTALL)[1]
+    return [name for name in re.findall(r"^\s*(\w+)(?: = 0)?,", body, re.MULTILINE)]
+
+
+def show(name: str, count: int, covered: int):
+    print(f"{name:38} {count:7} {covered:7} {100 * covered / max(count, 1):6.1f} %")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--worst", type=int, default=20, help="files to name")
+    options = parser.parse_args()
+    build = options.build.resolve()
+    met, failed = collections.Counter(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        each = 10
+        firsts = range(options.first, options.first + options.seeds, each)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+            ran = pool.map(lambda first: profile(
+                build / "sim/simulator", folder, first,
+                min(each, options.first + options.seeds - first)), firsts)
+            for first, (oracle, text) in zip(firsts, ran):
+                met.update(simulate.tally(text))
+                if oracle:
+                    failed += 1
+                    print(f"seeds from {first}: {oracle}", flush=True)
+        merged = f"{folder}/merged"
+        subprocess.run([f"llvm-profdata-{TOOLS}", "merge", "-sparse", "-o", merged,
+                        *sorted(pathlib.Path(folder).glob("*.profraw"))], check=True)
+        lines = lines_of(build, merged)
+    folders = collections.defaultdict(lambda: (0, 0))
+    for path, (count, covered) in lines.items():
+        for group in ("/".join(path.split("/")[:3]), "all"):
+            before = folders[group]
+            folders[group] = (before[0] + count, before[1] + covered)
+    print(f"{'folder':38} {'lines':>7} {'ran':>7}")
+    for group in sorted(folders, key=lambda name: (name == "all", name)):
+        show(group, *folders[group])
+    print(f"\nfiles with the most lines that never ran, of {options.seeds} seeds:")
+    for path in sorted(lines, key=lambda path: lines[path][1] - lines[path][0])[:options.worst]:
+        show(path.removeprefix("src/"), *lines[path])
+    unmet = [code for code in error_codes() if code != "ok" and not met[f"code {code}"]]
+    print(f"\ncodes that no answer had: {', '.join(unmet) or 'none'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
