@@ -122,6 +122,10 @@ constexpr std::array kBugs = {
             "a request that is sent again under the next session is done twice"},
     BugText{Bug::sessions_of_a_client_overlap, "sessions_of_a_client_overlap",
             "a client's next session begins while its last connection is not over"},
+    BugText{Bug::lock_grace_is_not_kept, "lock_grace_is_not_kept",
+            "after a restart anybody may lock what somebody is about to take back"},
+    BugText{Bug::retry_after_restart_is_done_again, "retry_after_restart_is_done_again",
+            "a request that is sent again after a restart is done twice"},
 };
 static_assert(kBugs.size() + 1 == static_cast<std::size_t>(Bug::count));
 

@@ -77,6 +77,9 @@ enum class Bug : std::uint8_t {
     rpc_forgets_deadlines,
     retry_after_reset_is_done_again,
     sessions_of_a_client_overlap,
+    // What clients in other processes outlive
+    lock_grace_is_not_kept,
+    retry_after_restart_is_done_again,
     count,
 };
 

@@ -194,7 +194,10 @@ public:
     // Reads who they are, and lets nobody else lock anything for a while, if there are any.
     Task<Done> begin_lock_grace();
     Task<Done> end_lock_grace();
-    bool in_lock_grace() const { return !lock_awaited.empty() && reactor.now() < lock_grace_ends; }
+    bool in_lock_grace() const {
+        if (planted(Bug::lock_grace_is_not_kept)) return false;
+        return !lock_awaited.empty() && reactor.now() < lock_grace_ends;
+    }
     // Whether the client is one of them, and its request asks for what it held.
     bool may_reclaim(const Session& session, const LockRequest& request) const;
     // Waits until new locks may be taken. fenced, retry_later.
@@ -435,6 +438,8 @@ Task<std::uint64_t> Core::tell_again<std::uint64_t>(Caller caller, ReplyRecord k
 template <class T>
 Task<T> Core::known_or_done(Caller caller, std::uint64_t client, Task<T> work_) {
     auto known = co_await or_return(co_await find_reply(client, caller.seq));
+    bool first_session = clients.at(client).last_ended == 0;
+    if (planted(Bug::retry_after_restart_is_done_again) && first_session) known.reset();
     if (!known.has_value()) co_return co_await work_;
     Task<T> told = tell_again<T>(caller, *known);
     co_return co_await told;
