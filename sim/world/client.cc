@@ -322,6 +322,7 @@ Task<Done> Client::reclaim(ComputeService* raw) {
 }
 
 Task<Done> Client::let_go() {
+    if (held_.inode == InodeId()) co_return Done{};
     FileId file = std::exchange(held_, FileId());
     co_return co_await compute_.release(caller(), file, handle_);
 }

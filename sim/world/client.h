@@ -31,6 +31,8 @@ public:
     // Under the next session, by `raw`: what was held open is opened again. It may be gone if it
     // has no name any more.
     Task<Done> reclaim(ComputeService* raw);
+    // Holds nothing open any more.
+    Task<Done> let_go();
     // Whether what was held is gone, since the last time it was asked.
     bool take_loss() { return std::exchange(held_is_lost_, false); }
     bool held_is_lost() const { return held_is_lost_; }
@@ -68,7 +70,6 @@ private:
     Task<Done> list(Operation operation, std::string* content);
     Task<Done> names_of(FileId directory, std::map<std::string, FileId>* names);
     Task<Done> hold(Operation operation);
-    Task<Done> let_go();
     Task<Done> use_held(Operation operation, std::string* content);
     Task<Done> fsync(Operation operation);
     Task<Done> dispatch(Operation operation, std::string* content);

@@ -94,6 +94,21 @@ void Commons::begin(Gate* gate) {
     for (auto& sharer : sharers_) gate->spawn(sharer->act());
 }
 
+void Commons::compute_ends() {
+    std::erase_if(grips_, [](const Grip& grip) { return !grip.by->still_has(grip); });
+    lock_grace_ends_ = INT64_MAX;
+}
+
+void Commons::compute_begins(compute::ComputeRole* compute, Nanos lock_grace_ends) {
+    compute_ = compute;
+    lock_grace_ends_ = lock_grace_ends;
+}
+
+void Commons::lose_power() {
+    ++power_losses_;
+    for (Register& at : registers_) at.history.lose(synced_);
+}
+
 void Commons::forget() {
     for (auto& sharer : sharers_) sharer->forget();
 }

@@ -41,6 +41,8 @@ public:
     struct Grip {
         Sharer* by = nullptr;
         LockRequest request;
+        SessionId session;  // In which it was given it,
+        SessionId asked;    // and asked for it again last, if it has.
     };
 
     Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers);
@@ -50,6 +52,12 @@ public:
     // ways of `make_way`.
     using MakeWay = std::function<std::unique_ptr<Way>(std::uint32_t sharer)>;
     Task<Done> open(compute::ComputeRole* compute, FilesystemId filesystem, MakeWay make_way);
+    // Compute's process ends, or begins to; it has started again, and who held locks may take them
+    // back until then.
+    void compute_ends();
+    void compute_begins(compute::ComputeRole* compute, Nanos lock_grace_ends);
+    // What was not synced may never have been, nor what is under way.
+    void lose_power();
     // Each goes on until pause().
     void begin(Gate* gate);
     void pause() { pausing_ = true; }
@@ -85,6 +93,7 @@ private:
     std::vector<Register> registers_;
     std::vector<std::unique_ptr<Sharer>> sharers_;
     std::vector<Grip> grips_;
+    Nanos lock_grace_ends_ = 0;
     bool pausing_ = false;
     bool left_ = false;
     bool never_syncs_ = false;
@@ -92,6 +101,7 @@ private:
     std::string failure_;
     std::uint64_t moment_ = 0;
     RegisterHistory::Moment synced_ = 0;  // What ended before survives loss of power.
+    std::uint64_t power_losses_ = 0;
     std::uint64_t last_value_ = 0;
     std::uint64_t inode_count_ = 0;
 };

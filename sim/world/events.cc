@@ -20,7 +20,6 @@ constexpr Nanos kAimMost = kSecond / 2;
 constexpr int kAimSteps = 20'000;
 constexpr std::uint64_t kFurtherDoublings = 9;
 constexpr int kEarlyEndsMost = 3;
-constexpr std::uint64_t kStartDoublings = 13;  // Of steps: more than most starts take.
 // Behind a drive's tables, which have copies of their own.
 constexpr std::uint64_t kSlotsBegin = 4 * kMiB;
 
@@ -83,6 +82,8 @@ bool World::happen(Event kind) {
             return slow_drives();
         case Event::full_drives:
             return full_drives();
+        case Event::outlive:
+            return outlive();
     }
     return true;
 }
@@ -131,23 +132,7 @@ bool World::start_in_the_end(bool power, Lost* lost) {
 
 bool World::start_and_end(bool power) {
     prepare_start();
-    std::uint64_t steps = 1 + chance_->below(1ULL << chance_->below(kStartDoublings));
-    {
-        std::optional<Result<Done>> ended;
-        auto drive = [](Task<Done> starting, std::optional<Result<Done>>* out) -> Task<Done> {
-            out->emplace(co_await starting);
-            co_return Done{};
-        };
-        Task<Done> driver = drive(start_roles(), &ended);
-        driver.start(std::noop_coroutine());
-        for (std::uint64_t i = 0; i < steps && !ended.has_value(); ++i) {
-            if (!reactor_.step()) return fail("liveness", "a start never ended");
-        }
-        if (ended.has_value() && !ended->ok()) {
-            return fail("availability", "start: " + std::string(name_of(ended->code())) + ", " +
-                                            std::string(ended->error().what));
-        }
-    }
+    if (!start_in_part()) return false;
     crash(power);
     return true;
 }

@@ -14,7 +14,10 @@ Task<SessionId> MountHost::open_session(LeaseHolder* holder, weft::Client client
     holders_.push_back(std::make_unique<Holder>(*this, holder));
     LeaseHolder* inner = holders_.back().get();
     auto opened = co_await way_->open_session(inner, client);
-    if (opened.ok()) over_ = false;
+    if (opened.ok()) {
+        session_ = opened.value();
+        over_ = false;
+    }
     co_return opened;
 }
 

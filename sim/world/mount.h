@@ -20,7 +20,7 @@ public:
 
     ComputeService& compute() { return way_->compute(); }
     // Compute has ended the session, and the mount has no other yet.
-    bool session_is_over() const { return over_ || way_->over_since().has_value(); }
+    bool session_is_over() const { return over_ || way_->over(session_).has_value(); }
     // How many sessions there were.
     std::uint64_t sessions() const { return holders_.size(); }
     // No recall is under way any more; end_way() comes when nobody uses compute() any more.
@@ -48,6 +48,7 @@ private:
     Reactor& reactor_;
     std::unique_ptr<Way> way_;
     std::vector<std::unique_ptr<Holder>> holders_;
+    SessionId session_;
     bool over_ = false;
 };
 

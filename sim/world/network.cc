@@ -36,21 +36,25 @@ public:
         if (door_ == nullptr) return;
         for (auto& [id, session] : sessions_) session.relay->end();
         door_.reset();
-        for (auto& [id, session] : sessions_) note_over(session.client);
+        for (auto& [id, session] : sessions_) note_over(id, true);
     }
-    Task<Done> stop() { return door_->stop(); }
+    Task<Done> stop() {
+        stopping_ = true;
+        return door_->stop();
+    }
 
     Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override {
         auto relay = std::make_unique<Relay>(network_.reactor_, holder);
         SessionId id = co_await or_return(compute_.open_session(relay.get(), client));
+        relay->when_ended([this, id] { note_over(id, false); });
         sessions_[id] = {client.number, std::move(relay)};
-        network_.over_.erase(client.number);
+        network_.come_.insert(client.number);
         co_return id;
     }
     Task<Done> close_session(SessionId id) override {
         auto found = sessions_.find(id);
         if (found == sessions_.end()) co_return Done{};
-        note_over(found->second.client);
+        note_over(id, stopping_);
         (void)co_await compute_.close_session(id);
         sessions_.erase(id);
         co_return Done{};
@@ -61,13 +65,14 @@ private:
         std::uint64_t client = 0;
         std::unique_ptr<Relay> relay;
     };
-    void note_over(std::uint64_t client) {
-        network_.over_.try_emplace(client, network_.reactor_.now());
+    void note_over(SessionId session, bool with_compute) {
+        network_.over_.try_emplace(session, Way::Over{network_.reactor_.now(), with_compute});
     }
 
     ClientNetwork& network_;
     compute::ComputeRole& compute_;
     std::map<SessionId, Session> sessions_;
+    bool stopping_ = false;
     std::unique_ptr<embedded::RemoteDoor> door_;
 };
 
@@ -76,13 +81,16 @@ public:
     FarWay(ClientNetwork& network, const std::string& host, std::uint64_t number)
         : network_(network),
           number_(number),
-          connection_(network.reactor_, network.network_.at(host), kAddress, hello()) {}
+          connection_(network.reactor_, network.network_.at(host), kAddress, hello()) {
+        network_.hosts_[number_] = host;
+    }
+    ~FarWay() override { network_.hosts_.erase(number_); }
 
     ComputeService& compute() override { return connection_.compute(); }
     bool far() const override { return true; }
     bool closed() const override { return connection_.closed(); }
     const LeaseTerm* lease_term() const override { return connection_.lease_term(); }
-    std::optional<Nanos> over_since() const override { return network_.over_since(number_); }
+    std::optional<Over> over(SessionId session) const override { return network_.over(session); }
     Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override {
         client.number = number_;
         return connection_.open_session(holder, client);
@@ -113,6 +121,7 @@ ClientNetwork::~ClientNetwork() = default;
 
 void ClientNetwork::serve(compute::ComputeRole& compute) {
     CHECK(server_ == nullptr);
+    come_.clear();
     server_ = std::make_unique<Server>(*this, compute);
 }
 
@@ -152,8 +161,15 @@ std::unique_ptr<Way> ClientNetwork::connect(const std::string& host) {
     return std::make_unique<FarWay>(*this, host, ++last_client_);
 }
 
-std::optional<Nanos> ClientNetwork::over_since(std::uint64_t number) const {
-    auto found = over_.find(number);
+std::optional<std::string> ClientNetwork::awaited() const {
+    for (const auto& [number, host] : hosts_) {
+        if (!come_.contains(number)) return host;
+    }
+    return std::nullopt;
+}
+
+std::optional<Way::Over> ClientNetwork::over(SessionId session) const {
+    auto found = over_.find(session);
     if (found == over_.end()) return std::nullopt;
     return found->second;
 }

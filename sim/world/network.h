@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ public:
     // As asked: each connection ends with its session.
     Task<Done> stop_server();
 
+    // Clients that have had no session yet of the compute that is served; one of their hosts.
+    std::optional<std::string> awaited() const;
+
     // What happens between a client's host and compute's.
     void reset(const std::string& host);
     void cut(const std::string& host, bool from_it, bool to_it);
@@ -46,13 +50,14 @@ public:
 private:
     class Server;
     class FarWay;
-    // When compute ended the client's session, or nothing while it has one.
-    std::optional<Nanos> over_since(std::uint64_t number) const;
+    std::optional<Way::Over> over(SessionId session) const;
 
     SimulatedReactor& reactor_;
     SimulatedNetwork network_;
     std::uint64_t last_client_ = 0;
-    std::map<std::uint64_t, Nanos> over_;  // By client.
+    std::map<SessionId, Way::Over> over_;         // Sessions that were.
+    std::map<std::uint64_t, std::string> hosts_;  // Of the clients that there are.
+    std::set<std::uint64_t> come_;                // Those who had a session of this server.
     std::vector<std::unique_ptr<Server>> ended_;
     std::unique_ptr<Server> server_;
 };

@@ -23,7 +23,7 @@ std::uint64_t counter(const ComputeReport& report, std::string_view name) {
 
 }  // namespace
 
-bool World::settle(Lost lost) {
+bool World::settle(Lost lost, Lost lost_by_sharers) {
     for (auto& actor : actors_) {
         note_loss(actor.get());
         Result<std::string> described = std::string();
@@ -36,8 +36,8 @@ bool World::settle(Lost lost) {
         note_loss(actor.get());
         note(siphash({1, 1}, bytes_of(described.value())));
     }
-    if (!finish_done(commons_->settle(lost), "reading the commons")) return false;
-    if (!finish_done(mounts_->settle(lost), "reading through the mounts")) return false;
+    if (!finish_done(commons_->settle(lost_by_sharers), "reading the commons")) return false;
+    if (!finish_done(mounts_->settle(lost_by_sharers), "reading through the mounts")) return false;
     if (!hear_of_clients()) return false;
     note(commons_->moment());
     if (settings_.mounts.count > 0) note(mounts_->moment());

@@ -3,6 +3,7 @@
 #include "model/services/compute_service.h"
 #include "platform/runtime/gate.h"
 
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -21,7 +22,10 @@ public:
         while (!wait->ended) co_await wait->signal.wait();
         co_return Done{};
     }
+    // What else is to hear of it.
+    void when_ended(std::function<void()> call) { on_ended_ = std::move(call); }
     void session_ended() override {
+        if (on_ended_) on_ended_();
         if (holder_ != nullptr) holder_->session_ended();
     }
     void end() {
@@ -44,6 +48,7 @@ private:
 
     Reactor& reactor_;
     LeaseHolder* holder_;
+    std::function<void()> on_ended_;
     std::unique_ptr<Gate> gate_;
 };
 

@@ -82,7 +82,7 @@ std::string_view name_of(Event event) {
     static constexpr std::array<std::string_view, kEvents> kNames = {
         "crash",      "power_loss", "stop",        "lose_drives", "crash_degraded", "outage",
         "rot",        "take_over",  "damage",      "reset",       "partition",      "slow_link",
-        "drives_cut", "lies",       "slow_drives", "full_drives"};
+        "drives_cut", "lies",       "slow_drives", "full_drives", "outlive"};
     return kNames[static_cast<std::size_t>(event)];
 }
 
@@ -127,7 +127,7 @@ void draw_drive_network(Chance& chance, WorldSettings& settings) {
 }
 
 void draw_faults(Chance& chance, WorldSettings& settings) {
-    for (std::size_t i = kEventsOfNetworks; i < kEvents; ++i) {
+    for (std::size_t i = kEventsOfNetworks; i < kEventsOfFaults; ++i) {
         bool happens = chance.one_in(4);
         if (happens && !settings.crowded) settings.events.push_back(static_cast<Event>(i));
     }
@@ -148,6 +148,11 @@ void draw_mounts(Chance& chance, WorldSettings& settings) {
     bool fits =
         settings.capacity_bytes >= 16 * kMiB && !settings.crowded && !settings.network.clients;
     if (has_mounts && fits) mounts.count = count;
+}
+
+void draw_outliving(Chance& chance, WorldSettings& settings) {
+    bool happens = !chance.one_in(3);
+    if (happens && settings.network.clients) settings.events.push_back(Event::outlive);
 }
 
 std::string to_text(const WorldSettings& settings) {

@@ -32,11 +32,14 @@ enum class Event {
     lies,         // What they say is written is not there, or elsewhere; it is found out.
     slow_drives,  // They take their time.
     full_drives,  // The filesystems that their files are on have no room.
+    // Where clients come over a network:
+    outlive,  // Compute's process alone crashes, stops or loses power, and starts again.
 };
-inline constexpr std::size_t kEvents = 16;
+inline constexpr std::size_t kEvents = 17;
 inline constexpr std::size_t kEventsInPlace = 9;
 inline constexpr std::size_t kEventsOfClients = 12;
 inline constexpr std::size_t kEventsOfNetworks = 13;
+inline constexpr std::size_t kEventsOfFaults = 16;
 std::string_view name_of(Event event);
 
 // The network between the processes of a run; drawn from its seed.
@@ -89,6 +92,7 @@ void draw_network(Chance& chance, WorldSettings& settings);
 void draw_drive_network(Chance& chance, WorldSettings& settings);
 void draw_faults(Chance& chance, WorldSettings& settings);
 void draw_mounts(Chance& chance, WorldSettings& settings);
+void draw_outliving(Chance& chance, WorldSettings& settings);
 
 // One line for people.
 std::string to_text(const WorldSettings& settings);

@@ -18,6 +18,7 @@ constexpr const char* kXattr = "user.register";
 constexpr Nanos kLeftLookEvery = 100 * kMicrosecond;
 constexpr std::uint64_t kLateMost = 2 * kMillisecond;
 constexpr std::uint64_t kHoldMost = 3 * kMillisecond;
+constexpr std::uint64_t kLongHoldMost = 100 * kMillisecond;
 constexpr Nanos kPause = 10 * kMillisecond;
 // A client that nobody tells finds out by asking: half a second, and 4 s without an answer. Long
 // before that it uses nothing any more that it has cached.
@@ -53,8 +54,10 @@ Task<Done> Sharer::open_session() {
     if (gate_ == nullptr) gate_ = std::make_unique<Gate>(commons_.reactor_);
     weft::Client client;
     client.last_seq = seq_;
+    client.locks_held = held_.has_value() ? 1 : 0;
     Result<SessionId> opened = Error{Code::retry_later, "sim.session"};
     for (;;) {
+        session_power_losses_ = commons_.power_losses_;
         opened = co_await way_->open_session(this, client);
         if (opened.ok() || !way_->far()) break;
         co_await sleep(commons_.reactor_, kPause);
@@ -77,9 +80,9 @@ void Sharer::notice() {
 }
 
 bool Sharer::unaware() {
-    auto since = way_->over_since();
-    if (!since.has_value()) return false;
-    bool late = commons_.reactor_.now() - *since > kKnowsWithin;
+    auto over = way_->over(session_);
+    if (!over.has_value()) return false;
+    bool late = commons_.reactor_.now() - over->since > kKnowsWithin;
     if (late && !ended_ && !way_->closed()) {
         commons_.fail("sharer" + std::to_string(number_) + " is not told that its session is over");
     }
@@ -96,6 +99,8 @@ Caller Sharer::caller() {
 void Sharer::forget() {
     gate_.reset();
     session_ended();
+    drop_grip();
+    held_.reset();
     recalls_.clear();
     way_.reset();
 }
@@ -112,7 +117,7 @@ void Sharer::session_ended() {
     }
     buffered_ = Buffered();
     left_handles_.clear();
-    std::erase_if(commons_.grips_, [this](const auto& grip) { return grip.by == this; });
+    if (way_ != nullptr && !way_->far()) drop_grip();
 }
 
 void Sharer::term_ended() {
@@ -222,10 +227,11 @@ Task<Done> Sharer::replace_name(Register* at) {
     FileId directory = commons_.directory_;
     Node node = co_await or_return(co_await compute.create(caller(), directory, fresh, what));
     std::size_t number = at->history.begin_write(node.inode.value, commons_.tick());
+    std::uint64_t losses = commons_.power_losses_;
     drop_caches_of(directory);
     co_await or_return(
         co_await compute.rename(caller(), directory, fresh, directory, at->name, RenameFlags()));
-    at->history.end_write(number, commons_.tick());
+    if (is_kept(losses)) at->history.end_write(number, commons_.tick());
     co_return Done{};
 }
 
@@ -243,9 +249,10 @@ Task<Done> Sharer::write(Register* at) {
         co_await sleep(commons_.reactor_, kMicrosecond);
         co_return Done{};
     }
+    std::uint64_t losses = commons_.power_losses_;
     drop_caches_of(at->file);
     co_await or_return(co_await send(at, value));
-    at->history.end_write(number, commons_.tick());
+    if (is_kept(losses)) at->history.end_write(number, commons_.tick());
     co_return Done{};
 }
 
@@ -316,8 +323,9 @@ Task<Done> Sharer::read(Register* at) {
         co_return Done{};
     }
     RegisterHistory::Moment begin = commons_.tick();
+    std::uint64_t losses = commons_.power_losses_;
     std::uint64_t value = co_await or_return(co_await look(at));
-    at->history.read(value, begin, commons_.tick());
+    if (is_kept(losses)) at->history.read(value, begin, commons_.tick());
     co_await sleep(commons_.reactor_, kMicrosecond);
     co_return Done{};
 }
@@ -388,6 +396,31 @@ Task<Done> Sharer::recall(Recall recall) {
     co_return Done{};
 }
 
+void Sharer::drop_grip() {
+    std::erase_if(commons_.grips_, [this](const auto& grip) { return grip.by == this; });
+}
+
+// Who loses its session to a restart of compute holds its lock until that waited in vain.
+// By another loss it goes, as it does if that hits the session that it was asked for again in.
+bool Sharer::still_has(const Commons::Grip& grip) const {
+    auto over = way_->over(grip.session);
+    if (!over.has_value()) return true;
+    auto asked = way_->over(grip.asked);
+    bool gone = asked.has_value() && !asked->with_compute;
+    return over->with_compute && !gone && commons_.reactor_.now() < commons_.lock_grace_ends_;
+}
+
+void Sharer::take_grip(const LockRequest& request) {
+    drop_grip();
+    std::erase_if(commons_.grips_, [](const auto& grip) { return !grip.by->still_has(grip); });
+    for (const Commons::Grip& grip : commons_.grips_) {
+        bool shared =
+            grip.request.kind == request.kind && request.kind == LockRequest::Kind::shared;
+        if (overlap(grip.request, request) && !shared) commons_.fail("two hold one lock");
+    }
+    commons_.grips_.push_back({this, request, session_, SessionId()});
+}
+
 Task<Done> Sharer::use_lock() {
     LockRequest request;
     request.owner = number_ + 1;
@@ -396,23 +429,61 @@ Task<Done> Sharer::use_lock() {
     request.to = request.from + 9;
     request.kind = one_in(3) ? LockRequest::Kind::shared : LockRequest::Kind::exclusive;
     request.wait = !one_in(4);
-    ComputeService& compute = way_->compute();
     FileId file = commons_.registers_.front().file;
-    auto locked = co_await compute.lock(caller(), file, request);
+    auto locked = co_await way_->compute().lock(caller(), file, request);
     if (!request.wait && locked.code() == Code::would_block) co_return Done{};
     co_await or_return(std::move(locked));
-    if (ended_ || unaware()) co_return Done{};
-    std::erase_if(commons_.grips_, [](const auto& grip) { return grip.by->unaware(); });
-    for (const Commons::Grip& grip : commons_.grips_) {
-        bool shared =
-            grip.request.kind == request.kind && request.kind == LockRequest::Kind::shared;
-        if (overlap(grip.request, request) && !shared) commons_.fail("two hold one lock");
+    auto over = way_->over(session_);
+    if (ended_ || (over.has_value() && !over->with_compute)) co_return Done{};
+    held_ = request;
+    take_grip(request);
+    co_return co_await use_held_lock(file);
+}
+
+// Under the sessions that it takes.
+Task<Done> Sharer::use_held_lock(FileId file) {
+    bool long_held = way_->far() && one_in(4);
+    std::uint64_t most = long_held ? kLongHoldMost : kHoldMost;
+    for (;;) {
+        co_await sleep(commons_.reactor_, static_cast<Nanos>(below(most)));
+        if (!ended_ && !way_->closed()) break;
+        if (!ended_) session_ended();
+        auto reclaimed = co_await reclaim(file);
+        if (!reclaimed.ok() && !lost(reclaimed.code())) co_return Done{};
     }
-    commons_.grips_.push_back({this, request});
-    co_await sleep(commons_.reactor_, static_cast<Nanos>(below(kHoldMost)));
-    std::erase_if(commons_.grips_, [this](const auto& grip) { return grip.by == this; });
+    LockRequest request = *held_;
+    held_.reset();
+    drop_grip();
     request.kind = LockRequest::Kind::unlock;
-    co_return co_await compute.lock(caller(), file, request);
+    co_return co_await way_->compute().lock(caller(), file, request);
+}
+
+// What it held in the session before, as a frontend does it.
+Task<Done> Sharer::reclaim(FileId file) {
+    co_await or_return(co_await open_session());
+    LockRequest request = *held_;
+    request.wait = false;
+    request.reclaim = true;
+    for (Commons::Grip& grip : commons_.grips_) {
+        if (grip.by == this) grip.asked = session_;
+    }
+    auto again = co_await way_->compute().lock(caller(), file, request);
+    while (again.code() == Code::retry_later && !ended_ && !way_->closed()) {
+        co_await sleep(commons_.reactor_, kPause);
+        again = co_await way_->compute().lock(caller(), file, request);
+    }
+    if (again.ok()) {
+        if (!ended_ && !way_->over(session_).has_value()) take_grip(*held_);
+        co_return again;
+    }
+    if (lost(again.code())) co_return again;
+    for (const Commons::Grip& grip : commons_.grips_) {
+        bool kept = grip.by == this && still_has(grip);
+        if (kept) commons_.fail("sharer" + std::to_string(number_) + " lost a lock by a restart");
+    }
+    held_.reset();
+    drop_grip();
+    co_return again;
 }
 
 Task<Done> Sharer::sync() {

@@ -20,6 +20,8 @@ public:
     void notice();
     bool far() const { return way_->far(); }
     bool ended() const { return ended_; }
+    // Whether nobody else may have what it believes it holds.
+    bool still_has(const Commons::Grip& grip) const;
     Caller caller();
     Task<Done> act();
     // Reads the register, from what is cached if it may be.
@@ -64,6 +66,10 @@ private:
     Task<Done> flush();
     Task<Done> until_left();
     Task<Done> use_lock();
+    Task<Done> use_held_lock(FileId file);
+    Task<Done> reclaim(FileId file);
+    void take_grip(const LockRequest& request);
+    void drop_grip();
     Task<Done> sync();
 
     // Whether what is cached or buffered may be used; if it may not, nothing of it stays but what
@@ -71,6 +77,10 @@ private:
     bool covered();
     // Over the network an answer may not come, and the session has ended then.
     bool lost(Code code);
+    // Whether what was seen or done since then, at so many losses of power, was not lost with one.
+    bool is_kept(std::uint64_t power_losses) const {
+        return power_losses == commons_.power_losses_ && power_losses == session_power_losses_;
+    }
     // Whether the session is over at compute, which this client may not know yet.
     bool unaware();
 
@@ -79,6 +89,7 @@ private:
     std::unique_ptr<Way> way_;
     std::mt19937_64 random_;
     SessionId session_;
+    std::uint64_t session_power_losses_ = 0;  // That were before it.
     std::uint64_t seq_ = 0;
     bool ended_ = true;
     bool covered_ = false;                     // By the lease term, when it was last looked at.
@@ -87,6 +98,7 @@ private:
     bool directory_leased_ = false;
     Buffered buffered_;
     std::vector<std::uint64_t> left_handles_;
+    std::optional<LockRequest> held_;  // For all that it knows.
     // What it does for recalls: these end with the session's holder, not with compute.
     std::unique_ptr<Gate> gate_;
 };

@@ -15,8 +15,12 @@ public:
     virtual bool far() const { return false; }
     // The connection has ended, as far as its client knows: it has no session.
     virtual bool closed() const { return false; }
-    // Compute has ended the session at that moment, and the client may not know it yet.
-    virtual std::optional<Nanos> over_since() const { return std::nullopt; }
+    // How a session ended at compute, which the client may not know yet; empty while it goes on.
+    struct Over {
+        Nanos since = 0;
+        bool with_compute = false;  // Whose process ended; else it was ended by it.
+    };
+    virtual std::optional<Over> over(SessionId) const { return std::nullopt; }
 };
 
 class WayInPlace final : public Way {

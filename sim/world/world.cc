@@ -20,6 +20,7 @@ constexpr std::uint64_t kNetworkStream = 2;
 constexpr std::uint64_t kDriveNetworkStream = 3;
 constexpr std::uint64_t kFaultsStream = 4;
 constexpr std::uint64_t kMountsStream = 10;
+constexpr std::uint64_t kOutlivingStream = 11;
 
 NoSharer no_leases;
 
@@ -53,6 +54,8 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
     draw_faults(faults_chance, settings_);
     Stream mounts_chance(seed, kMountsStream);
     draw_mounts(mounts_chance, settings_);
+    Stream outliving_chance(seed, kOutlivingStream);
+    draw_outliving(outliving_chance, settings_);
     if (settings_.network.clients) {
         std::uint64_t network_seed = network_chance.draw();
         network_ = std::make_unique<ClientNetwork>(reactor_, network_seed, settings_.network);
@@ -188,6 +191,11 @@ bool World::start() {
 }
 
 void World::prepare_start() {
+    prepare_processes();
+    gate_ = std::make_unique<Gate>(reactor_);
+}
+
+void World::prepare_processes() {
     say("start");
     ++map_.epoch.value;
     drives_ = std::make_unique<drive::DriveRole>(reactor_);
@@ -197,7 +205,6 @@ void World::prepare_start() {
         for (const DriveEntry& entry : map_.drives) serve_drive(entry.id);
     }
     make_compute();
-    gate_ = std::make_unique<Gate>(reactor_);
 }
 
 Task<Done> World::make_homes() {
@@ -294,8 +301,15 @@ bool World::judge(Actor* actor, const Operation& operation, Code code, const std
     return true;
 }
 
+// Of the filesystem, where there is somebody who knows.
+Task<FilesystemUsage> World::usage_by(compute::ComputeRole* compute) {
+    if (compute == nullptr) co_return Error{Code::unavailable, "sim.usage"};
+    co_return co_await compute->usage(kFilesystem);
+}
+
 // One operation after another.
 Task<Done> World::act(Actor* actor) {
+    Acting acting(*actor);
     while (!pausing_ && failure_.empty()) {
         Operation operation = random_operation(actor->stream, actor->mix);
         if (cuts_.kinds.contains(static_cast<std::uint32_t>(operation.kind))) {
@@ -304,7 +318,8 @@ Task<Done> World::act(Actor* actor) {
         }
         // The one that the client speaks to: another may take its place meanwhile.
         compute::ComputeRole* compute = compute_.get();
-        FilesystemUsage usage = co_await or_return(co_await compute->usage(kFilesystem));
+        std::uint64_t life = lives_;
+        auto usage = co_await usage_by(compute);
         room_.begin(actor->number, operation.length / kBlockBytes + 2, usage);
         actor->history.begin(operation);
         std::string content;
@@ -315,8 +330,9 @@ Task<Done> World::act(Actor* actor) {
         tally_.count(operation.kind, code);
         note(static_cast<std::uint64_t>(code));
         if (being_left_ && leaving(code)) co_return Done{};  // It stays under way.
-        auto after = co_await compute->usage(kFilesystem);
-        bool full = room_.end(actor->number, after.ok() ? after.value() : usage);
+        if (life != lives_) compute = nullptr;
+        auto after = co_await usage_by(compute);
+        bool full = room_.end(actor->number, after);
         bool lost = is_of_held(operation) && actor->client->held_is_lost();
         bool right = lost || (full && no_room_is_right(operation, code));
         if (!right) judge(actor, operation, code, content);

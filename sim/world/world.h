@@ -52,12 +52,14 @@ public:
 
 private:
     struct Actor;
+    class Acting;
     class Stream;
 
     // world.cc: the cluster's life.
     bool make_cluster();
     bool start();
     void prepare_start();
+    void prepare_processes();
     bool open_clients();
     void crash(bool power_loss);
     void leave_clients();
@@ -72,6 +74,7 @@ private:
     bool finish(Task<T> task, Result<T>* result, const char* what);
     bool finish_done(Task<Done> task, const char* what);
     Task<Done> act(Actor* actor);
+    Task<FilesystemUsage> usage_by(compute::ComputeRole* compute);
     bool judge(Actor* actor, const Operation& operation, Code code, const std::string& content);
     bool no_room_is_right(const Operation& operation, Code code);
     Task<Done> make_homes();
@@ -131,8 +134,22 @@ private:
     void let_pass(Nanos duration);
     bool work_again();
 
+    // outlive_events.cc
+    bool outlive();
+    bool outlive_crashes();
+    bool outlive_power_loss();
+    bool end_alone();
+    void end_compute(bool power);
+    bool start_in_part();
+    bool start_alone();
+    bool all_are_back();
+    void be_down(bool briefly);
+    bool let_actors_rest();
+
     // oracles.cc
-    bool settle(Lost lost);
+    bool settle(Lost lost) { return settle(lost, lost); }
+    // Of those with trees of their own; of the others.
+    bool settle(Lost lost, Lost lost_by_sharers);
     Task<Done> until_whole();
     Task<Done> until_purged(std::uint64_t inodes);
     bool check_counts();
@@ -162,6 +179,7 @@ private:
     std::unique_ptr<FarDrives> far_drives_;
     std::unique_ptr<compute::ComputeRole> before_;  // Was taken over from, and still runs.
     std::unique_ptr<compute::ComputeRole> compute_;
+    std::uint64_t lives_ = 0;  // Of compute's process that have ended.
     std::vector<std::unique_ptr<Actor>> actors_;
     std::unique_ptr<Commons> commons_;
     std::unique_ptr<Gate> gate_;

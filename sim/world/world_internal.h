@@ -51,8 +51,21 @@ struct World::Actor {
     std::optional<Nanos> asked_at;  // The operation under way.
     SessionId session;
     FileId home;
+    std::uint32_t acting = 0;
     std::unique_ptr<FarCompute> far;  // Or it is served in place.
     std::unique_ptr<Client> client;
+};
+
+// Somebody works for the actor, until its process or the work ends.
+class World::Acting {
+public:
+    explicit Acting(Actor& actor) : actor_(actor) { ++actor_.acting; }
+    Acting(const Acting&) = delete;
+    Acting& operator=(const Acting&) = delete;
+    ~Acting() { --actor_.acting; }
+
+private:
+    Actor& actor_;
 };
 
 // Runs the reactor until the task has ended.
