@@ -238,7 +238,11 @@ public:
     // Data blocks, of files and of indexes, that the drives can hold with room left to clean.
     std::uint64_t usable_blocks() const;
     // Those of them that nothing is promised of: neither written, staged nor reserved.
-    std::uint64_t room_blocks() const;
+    std::uint64_t room_blocks() const {
+        return static_cast<std::uint64_t>(std::max<std::int64_t>(blocks_left(), 0));
+    }
+    // The same, and negative where more is promised than they can hold, as after some failed.
+    std::int64_t blocks_left() const;
     // That the journal may grow to, and how many more of them than it has it may yet take.
     std::uint64_t journal_segments_most() const;
     std::uint64_t journal_segments_to_come() const;
@@ -339,6 +343,7 @@ public:
     // By shard: those that are being cleaned, and until when to leave those alone that could not
     // be.
     std::map<ShardId, std::map<SegmentId, Nanos>> passed_over;
+    bool cleaned_in_vain = false;  // No room was left to move anything to, when it was last tried.
     std::set<ShardId> being_merged;
     std::array<std::uint64_t, static_cast<std::size_t>(Operation::count)> operations{};
     std::int64_t last_wall = 0;

@@ -91,7 +91,7 @@ TEST_F(Recalls, WaitWhileTheWritesOfTheHolderWaitForRoom) {
     EXPECT_GT(look(), settings.recall_deadline);
     EXPECT_EQ(writer.recalls, 1);
     EXPECT_FALSE(writer.ended);
-    EXPECT_NE(writer.last, Code::fenced);
+    EXPECT_EQ(writer.last, Code::out_of_space);
     AttributeChange change;
     change.size = 0;
     EXPECT_TRUE(run(role->setattr(next(), full, change)).ok());

@@ -18,6 +18,8 @@ constexpr Nanos kWaitInVain = 60 * kSecond;
 constexpr Nanos kWaitMost = 600 * kSecond;
 // Nothing is left to clean for so long: it is no moment between two segments.
 constexpr Nanos kOverfullFor = 5 * kSecond;
+// More than what indexes that grow, and requests that are under way, come to on full drives.
+constexpr std::uint64_t kOverfullSegments = 4;
 // How long a request waits for a purge to make room.
 constexpr Nanos kPurgeWaitMost = 60 * kSecond;
 // Emptied segments are freed by the journal's next flush, which nobody announces.
@@ -90,7 +92,7 @@ std::uint64_t Core::usable_blocks() const {
     return left * space.segment_blocks / kSlackShare * (kSlackShare - 1);
 }
 
-std::uint64_t Core::room_blocks() const {
+std::int64_t Core::blocks_left() const {
     std::int64_t used = 0;
     for (const auto& [id, filesystem] : filesystems) used += filesystem.used_blocks;
     // A small index is counted as it may be between two merges: else room would come and go with
@@ -99,8 +101,7 @@ std::uint64_t Core::room_blocks() const {
     for (const auto& [id, shard] : shards) {
         used += static_cast<std::int64_t>(std::max(shard->index_blocks(), index_least));
     }
-    auto usable = static_cast<std::int64_t>(usable_blocks());
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(usable - used, 0));
+    return static_cast<std::int64_t>(usable_blocks()) - used;
 }
 
 // As little as keeps writers from waiting: what is free does not help the cleaner to find
@@ -117,7 +118,11 @@ bool Core::is_overfull() {
             if (until == INT64_MAX) return false;  // It is being cleaned.
         }
     }
-    return !choose_victim().has_value();
+    if (!choose_victim().has_value()) return true;
+    // There may be segments with something dead for ever, and no room to move the rest to. Drives
+    // that are just full are not meant: there the cleaner gets on, however slowly.
+    auto margin = static_cast<std::int64_t>(kOverfullSegments * space().segment_blocks);
+    return cleaned_in_vain && blocks_left() < -margin;
 }
 
 Task<Done> Core::wait_for_segments(Nanos by, SpacePatience* patience) {

@@ -69,8 +69,9 @@ Task<Done> Core::clean_or_pass_over(Victim victim) {
     auto& passed = passed_over[victim.shard->id()];
     passed[victim.choice.id] = INT64_MAX;  // So that no other cleaner takes it.
     auto done = co_await clean_victim(victim);
-    bool others_too = done.code() == Code::out_of_space || done.code() == Code::fenced ||
-                      done.code() == Code::cancelled;
+    bool no_room = done.code() == Code::out_of_space;
+    bool others_too = no_room || done.code() == Code::fenced || done.code() == Code::cancelled;
+    cleaned_in_vain = no_room;
     if (done.ok() || others_too) {
         passed.erase(victim.choice.id);
         co_return done;

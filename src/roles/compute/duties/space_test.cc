@@ -91,6 +91,33 @@ TEST_F(Space, WhenFullEveryWriteOfNewBlocksIsRefusedAndNoOther) {
     EXPECT_EQ(write(file, end, "x"), Code::ok);
 }
 
+// What was there still is, and the cleaner wins nothing: whoever writes hears that soon, and not
+// that it may try again.
+TEST_F(Space, DrivesThatAreOverfullSinceSomeFailedRefuseWritesSoon) {
+    for (int i = 0; i < 2; ++i) (void)make_file(root(), "large" + std::to_string(i));
+    FileId large = id(look_up(root(), "large0").value().inode);
+    for (std::uint64_t at = 0; write(large, at, std::string(kMiB, 'l')) == Code::ok;) at += kMiB;
+    for (std::uint32_t lost : {1U, 4U}) {
+        drives.set_gone(DriveId{lost}, true);
+        map.drives[lost].state = DriveState::failed;
+        ++map.epoch.value;
+        ASSERT_TRUE(run(role->set_map(map)).ok());
+        wait(5 * kSecond);
+        FileId other = id(look_up(root(), "large1").value().inode);
+        for (std::uint64_t offset : {0U, 1U}) {
+            Nanos begun = reactor.now();
+            EXPECT_EQ(write(large, offset, std::string(kMiB / 2, 'n')), Code::out_of_space);
+            EXPECT_EQ(write(other, offset, "n"), Code::out_of_space);
+            EXPECT_LT(reactor.now() - begun, 20 * kSecond) << lost << " " << offset;
+        }
+    }
+    AttributeChange change;
+    change.size = 0;
+    ASSERT_TRUE(run(role->setattr(next(), large, change)).ok());
+    wait(5 * kSecond);
+    EXPECT_EQ(write(large, 0, std::string(kMiB, 'a')), Code::ok);
+}
+
 TEST_F(Space, EverythingIsFreeAgainOnceEverythingIsDeleted) {
     std::uint64_t empty = usage().free_blocks;
     for (int turn = 0; turn < 3; ++turn) {
