@@ -92,6 +92,7 @@ Task<Done> MemoryDrives::write(SegmentSlot slot, Fence fence, std::uint32_t bloc
     if (!target.used || target.generation != slot.generation) {
         co_return Error{Code::stale, "drive.write"};
     }
+    if (at->refuses_writes) co_return Error{Code::out_of_space, "drive.write"};
     if (at->loses_writes) co_return Done{};
     for (std::size_t done = 0; done < from.size(); done += kBlockBytes) {
         ConstBytes part = from.subspan(done, kBlockBytes);

@@ -40,6 +40,8 @@ public:
     void fail_write_after(std::uint64_t n) { fail_write_after_ = static_cast<std::int64_t>(n); }
     // Writes to the drive end well, and leave what was there.
     void lose_writes(DriveId drive, bool lose) { drives_[drive].loses_writes = lose; }
+    // Writes to the drive end with out_of_space, as on a full filesystem; all else goes on.
+    void refuse_writes(DriveId drive, bool refuse) { drives_[drive].refuses_writes = refuse; }
     void set_latency(Nanos latency) { latency_ = latency; }
     std::uint64_t reads() const { return reads_; }  // That have begun.
     std::uint64_t writes() const { return writes_; }
@@ -60,6 +62,7 @@ private:
     struct Drive {
         bool gone = false;
         bool loses_writes = false;
+        bool refuses_writes = false;
         std::map<OwnerId, Epoch> fences;
         std::vector<Slot> slots;
         std::string map;

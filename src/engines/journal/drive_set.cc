@@ -135,25 +135,30 @@ Task<Done> DriveSet::refresh_active() {
     co_return Done{};
 }
 
+// Who failed longest ago may be well again; who fails again goes to the end.
+bool DriveSet::better(const Pick& a, const Pick& b) {
+    if (a.failed != b.failed) return a.failed < b.failed;
+    return a.free_slots != b.free_slots ? a.free_slots > b.free_slots : a.drive < b.drive;
+}
+
+// Of avoided ones as few as will do: one that fails, fails the segment.
 std::vector<DriveSet::Pick> DriveSet::choose(bool avoided_too) const {
     std::map<FailureDomainId, Pick> best;
     for (const auto& [id, drive] : drives_) {
         bool usable =
             active(drive) && drive.taken_over && drive.answers && drive.slot_blocks >= slot_blocks_;
         if (!usable || (!avoided_too && !writable(id))) continue;
-        auto [place, fresh] = best.try_emplace(drive.entry.domain, Pick{id, drive.free_slots});
-        if (!fresh && drive.free_slots > place->second.free_slots) {
-            place->second = Pick{id, drive.free_slots};
-        }
+        Pick pick{id, drive.free_slots, writable(id) ? 0 : drive.avoid_until};
+        auto [place, fresh] = best.try_emplace(drive.entry.domain, pick);
+        if (!fresh && better(pick, place->second)) place->second = pick;
     }
     std::vector<Pick> picks;
     for (const auto& [domain, pick] : best) {
         if (pick.free_slots > 0) picks.push_back(pick);
     }
-    std::sort(picks.begin(), picks.end(), [](const Pick& a, const Pick& b) {
-        return a.free_slots != b.free_slots ? a.free_slots > b.free_slots : a.drive < b.drive;
-    });
-    if (picks.size() > data_width_ + parity_width_) picks.resize(data_width_ + parity_width_);
+    std::sort(picks.begin(), picks.end(), better);
+    std::uint32_t most = avoided_too ? copies_wanted() : data_width_ + parity_width_;
+    if (picks.size() > most) picks.resize(most);
     return picks;
 }
 

@@ -94,6 +94,7 @@ private:
     struct Pick {
         DriveId drive;
         std::uint32_t free_slots = 0;
+        Nanos failed = 0;  // When its being avoided ends; 0: it is not avoided.
     };
 
     bool active(const Drive& drive) const {
@@ -109,6 +110,7 @@ private:
     Task<Done> refresh(DriveId id);
     Task<Done> refresh_active();
     Task<Done> flush_drive(DriveId id);
+    static bool better(const Pick& a, const Pick& b);
     std::vector<Pick> choose(bool avoided_too) const;
 
     Reactor& reactor_;

@@ -65,6 +65,31 @@ TEST(Journal, FlushesAllDrivesBeforeItBuildsOnWhatItRead) {
     EXPECT_EQ(world.journal->health().drives_unflushed, 0U);
 }
 
+// Three of nine drives are well again, and avoided still, when three others begin to refuse
+// writes.
+TEST(Journal, FindsTheDrivesThatAreWellAmongThoseThatFailedLately) {
+    World world(1, 9, kSlots, kSlotBlocks);
+    world.map.parity_width = 3;
+    ASSERT_TRUE(world.reopen().ok());
+    auto refuse = [&world](std::uint32_t first, bool refuses) {
+        for (std::uint32_t i = 0; i < 3; ++i)
+            world.drives.refuse_writes(DriveId{first + i}, refuses);
+    };
+    std::uint64_t number = 0;
+    auto commit_some = [&world, &number] {
+        for (int i = 0; i < 20; ++i) ASSERT_TRUE(world.commit(text(++number, 30'000)).ok());
+    };
+    for (std::uint32_t first : {0U, 3U, 6U}) {
+        refuse(first, true);
+        commit_some();
+        refuse(first, false);
+    }
+    refuse(3, true);
+    commit_some();
+    ASSERT_TRUE(world.reopen().ok());
+    EXPECT_EQ(world.replayed.size(), number);
+}
+
 TEST(Journal, FailsAFlushThatLosesStripesBeyondTheirParity) {
     World world(1, kDrives, kSlots, kSlotBlocks);
     ASSERT_TRUE(world.reopen().ok());
