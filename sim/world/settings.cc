@@ -61,6 +61,9 @@ void draw_clients(Chance& chance, WorldSettings& settings) {
         settings.clients.push_back(static_cast<Shape>(chance.below(kShapes)));
     }
     settings.sharers = static_cast<std::uint32_t>(chance.below(4));
+    bool hoards = std::ranges::find(settings.clients, Shape::hoard) != settings.clients.end();
+    // Sharers take it for a mistake that there is no room.
+    if (hoards && settings.capacity_bytes < 16 * kMiB) settings.sharers = 0;
     settings.never_syncs = chance.one_in(3);
     settings.habits.page_bytes = 128U << chance.below(6);
     if (!chance.one_in(3)) settings.pause_most = kMillisecond << chance.below(11);
