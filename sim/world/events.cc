@@ -45,7 +45,18 @@ bool World::event(std::uint32_t round) {
     if (cuts_.events.contains(round)) return close_cleanly() && settle(Lost::nothing);
     ++tally_.events[static_cast<std::size_t>(kind)];
     say(name_of(kind));
+    set_clock();
     return happen(kind);
+}
+
+// Somebody sets the wall clock of the servers, half the time.
+void World::set_clock() {
+    if (settings_.wall_jump_most == 0 || !chance_->one_in(2)) return;
+    auto most = static_cast<std::uint64_t>(settings_.wall_jump_most);
+    auto jump = static_cast<Nanos>(chance_->below(most));
+    if (chance_->one_in(2) && settings_.wall_goes_back) jump = -jump;
+    say("the wall clock jumps by " + std::to_string(jump / kMillisecond) + " ms");
+    reactor_.jump_wall(jump);
 }
 
 bool World::happen(Event kind) {

@@ -1,8 +1,11 @@
 #include "sim/world/network.h"
 
+#include "platform/base/bytes.h"
+#include "platform/base/siphash.h"
 #include "processes/embedded/remote_door.h"
 #include "sim/world/relay.h"
 
+#include <random>
 #include <string>
 #include <utility>
 
@@ -12,6 +15,8 @@ namespace {
 constexpr FilesystemId kFilesystem{1};
 constexpr const char* kCompute = kComputeHost;
 constexpr const char* kAddress = "compute:1";
+constexpr Nanos kOffsetMost = 1'000'000 * kSecond;
+constexpr Nanos kWallOffsetMost = 24 * 3600 * kSecond;
 
 }  // namespace
 
@@ -81,7 +86,8 @@ public:
     FarWay(ClientNetwork& network, const std::string& host, std::uint64_t number)
         : network_(network),
           number_(number),
-          connection_(network.reactor_, network.network_.at(host), kAddress, hello()) {
+          clock_(network.clock_of(host)),
+          connection_(clock_, network.network_.at(host), kAddress, hello()) {
         network_.hosts_[number_] = host;
     }
     ~FarWay() override { network_.hosts_.erase(number_); }
@@ -91,6 +97,7 @@ public:
     bool closed() const override { return connection_.closed(); }
     const LeaseTerm* lease_term() const override { return connection_.lease_term(); }
     std::optional<Over> over(SessionId session) const override { return network_.over(session); }
+    Reactor* clock() override { return &clock_; }
     Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override {
         client.number = number_;
         return connection_.open_session(holder, client);
@@ -108,12 +115,16 @@ private:
 
     ClientNetwork& network_;
     std::uint64_t number_;
+    Reactor& clock_;
     client::Connection connection_;
 };
 
 ClientNetwork::ClientNetwork(SimulatedReactor& reactor, std::uint64_t seed,
                              const NetworkSettings& settings)
-    : reactor_(reactor), network_(reactor, seed) {
+    : reactor_(reactor),
+      seed_(seed),
+      rate_ppm_most_(settings.rate_ppm_most),
+      network_(reactor, seed) {
     network_.set_link(settings.link);
 }
 
@@ -155,6 +166,26 @@ void ClientNetwork::mend(const std::string& host) {
 
 void ClientNetwork::set_link(const std::string& host, SimulatedLink link) {
     network_.set_link(host, kCompute, link);
+}
+
+// The rate is any within its bounds, or just at one of them.
+Reactor& ClientNetwork::clock_of(const std::string& host) {
+    if (rate_ppm_most_ == 0) return reactor_;
+    auto& clock = clocks_[host];
+    if (clock == nullptr) {
+        std::mt19937_64 chance(siphash({seed_, 29}, bytes_of(host)));
+        auto below = [&chance](Nanos bound) {
+            return static_cast<Nanos>(chance() % static_cast<std::uint64_t>(bound));
+        };
+        ClockSkew skew;
+        skew.offset = below(kOffsetMost);
+        skew.wall_offset = below(2 * kWallOffsetMost) - kWallOffsetMost;
+        skew.rate_ppm = below(2 * rate_ppm_most_ + 1) - rate_ppm_most_;
+        if (below(2) == 0) skew.rate_ppm = below(2) == 0 ? rate_ppm_most_ : -rate_ppm_most_;
+        clock = std::make_unique<SkewedReactor>(reactor_, skew);
+        network_.set_clock(host, *clock);
+    }
+    return *clock;
 }
 
 std::unique_ptr<Way> ClientNetwork::connect(const std::string& host) {

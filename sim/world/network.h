@@ -44,6 +44,8 @@ public:
 
     SimulatedNetwork& wires() { return network_; }
 
+    // What the process on this host runs on: its clocks are its own, if the run's settings say so.
+    Reactor& clock_of(const std::string& host);
     // A client's own connection, under a number of its own.
     std::unique_ptr<Way> connect(const std::string& host);
 
@@ -53,6 +55,9 @@ private:
     std::optional<Way::Over> over(SessionId session) const;
 
     SimulatedReactor& reactor_;
+    std::uint64_t seed_;
+    std::int64_t rate_ppm_most_;
+    std::map<std::string, std::unique_ptr<SkewedReactor>> clocks_;
     SimulatedNetwork network_;
     std::uint64_t last_client_ = 0;
     std::map<SessionId, Way::Over> over_;         // Sessions that were.

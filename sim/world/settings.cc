@@ -142,6 +142,21 @@ void draw_faults(Chance& chance, WorldSettings& settings) {
     settings.stall = stall;
 }
 
+// What docs/protocols/leases.md promises to bear, and what there is still room for.
+void draw_clocks(Chance& chance, WorldSettings& settings) {
+    constexpr std::int64_t kPromisedPpm = 10'000;
+    constexpr std::int64_t kBornePpm = 150'000;
+    bool differ = !chance.one_in(3);
+    std::int64_t most = chance.one_in(3) ? kBornePpm : kPromisedPpm;
+    if (differ) settings.network.rate_ppm_most = most;
+    bool jumps = chance.one_in(3);
+    Nanos jump = kSecond << chance.below(14);  // To more than two hours.
+    if (jumps) settings.wall_jump_most = jump;
+    // A drive that lost its tables tells generations by a clock that was not set back.
+    bool lies = std::ranges::find(settings.events, Event::lies) != settings.events.end();
+    settings.wall_goes_back = !lies;
+}
+
 void draw_mounts(Chance& chance, WorldSettings& settings) {
     bool has_mounts = chance.one_in(4);
     MountSettings& mounts = settings.mounts;
@@ -170,6 +185,14 @@ std::string to_text(const WorldSettings& settings) {
                 " stalls for " + std::to_string(settings.stall / kMillisecond) + " ms";
     }
     if (settings.network.clients) text += ", over a network";
+    if (settings.network.clients && settings.network.rate_ppm_most > 0) {
+        text += " with clocks that differ by " + std::to_string(settings.network.rate_ppm_most) +
+                " ppm";
+    }
+    if (settings.wall_jump_most > 0) {
+        text +=
+            ", the time jumps by up to " + std::to_string(settings.wall_jump_most / kSecond) + " s";
+    }
     if (settings.network.drives) text += " to compute and on to drives";
     text += "; clients:";
     if (settings.pause_most > 0) {

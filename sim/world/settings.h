@@ -49,6 +49,9 @@ struct NetworkSettings {
     SimulatedLink link;    // Between clients and compute.
     SimulatedLink drive_link;
     Nanos drive_deadline = kSecond;  // Of a call to a drive.
+    // How much faster or slower than compute's the clocks of clients may run, in millionths; 0:
+    // they have no clocks of their own.
+    std::int64_t rate_ppm_most = 0;
 };
 
 // Mounts: the product's frontend behind a simulated kernel; drawn from the run's seed.
@@ -73,6 +76,8 @@ struct WorldSettings {
     std::uint32_t rounds = 6;              // Of work and one event each.
     std::uint64_t work_steps_most = 2500;  // Reactor steps a round.
     bool power_safe = false;
+    Nanos wall_jump_most = 0;     // Of the servers' wall clock, before an event.
+    bool wall_goes_back = false;  // Or forward alone.
     Nanos disk_latency = 50 * kMicrosecond;
     std::uint64_t stall_one_in = 0;  // Operations of a disk, of which one takes `stall` longer.
     Nanos stall = 0;
@@ -91,6 +96,7 @@ WorldSettings random_settings(Chance& chance);
 void draw_network(Chance& chance, WorldSettings& settings);
 void draw_drive_network(Chance& chance, WorldSettings& settings);
 void draw_faults(Chance& chance, WorldSettings& settings);
+void draw_clocks(Chance& chance, WorldSettings& settings);
 void draw_mounts(Chance& chance, WorldSettings& settings);
 void draw_outliving(Chance& chance, WorldSettings& settings);
 

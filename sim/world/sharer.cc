@@ -127,7 +127,9 @@ void Sharer::term_ended() {
 // As a frontend does: what is buffered stays to be sent, under the session if that goes on.
 bool Sharer::covered() {
     const LeaseTerm* term = way_ == nullptr ? nullptr : way_->lease_term();
-    bool covers = term == nullptr || term->covers(commons_.reactor_.now());
+    Reactor* clock = way_ == nullptr ? nullptr : way_->clock();
+    Nanos now = clock != nullptr ? clock->now() : commons_.reactor_.now();
+    bool covers = term == nullptr || term->covers(now);
     if (std::exchange(covered_, covers) == covers) return covers;
     for (auto& [file, count] : recalls_) ++count;
     cached_.clear();

@@ -21,6 +21,8 @@ public:
         bool with_compute = false;  // Whose process ended; else it was ended by it.
     };
     virtual std::optional<Over> over(SessionId) const { return std::nullopt; }
+    // What the client's own process runs on, if it has one with clocks of its own; else nullptr.
+    virtual Reactor* clock() { return nullptr; }
 };
 
 class WayInPlace final : public Way {

@@ -19,6 +19,7 @@ constexpr std::uint64_t kSettingsStream = 1;
 constexpr std::uint64_t kNetworkStream = 2;
 constexpr std::uint64_t kDriveNetworkStream = 3;
 constexpr std::uint64_t kFaultsStream = 4;
+constexpr std::uint64_t kClocksStream = 5;
 constexpr std::uint64_t kMountsStream = 10;
 constexpr std::uint64_t kOutlivingStream = 11;
 
@@ -52,6 +53,8 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
     draw_drive_network(drive_chance, settings_);
     Stream faults_chance(seed, kFaultsStream);
     draw_faults(faults_chance, settings_);
+    Stream clocks_chance(seed, kClocksStream);
+    draw_clocks(clocks_chance, settings_);
     Stream mounts_chance(seed, kMountsStream);
     draw_mounts(mounts_chance, settings_);
     Stream outliving_chance(seed, kOutlivingStream);
@@ -251,7 +254,8 @@ Task<Done> World::connect(Actor* actor) {
     if (network_ != nullptr) {
         co_await or_return(co_await compute_->close_session(actor->session));
         auto way = network_->connect(actor->name);
-        actor->far = std::make_unique<FarCompute>(reactor_, std::move(way), kFilesystem);
+        Reactor& clock = network_->clock_of(actor->name);
+        actor->far = std::make_unique<FarCompute>(clock, std::move(way), kFilesystem);
         compute = actor->far.get();
     }
     actor->client = std::make_unique<Client>(*compute, actor->session, actor->home, actor->habits,

@@ -90,6 +90,7 @@ private:
     // events.cc
     void say(std::string_view what) const;
     bool event(std::uint32_t round);
+    void set_clock();
     bool happen(Event kind);
     bool start_again(Lost lost);
     void aim();

@@ -82,6 +82,7 @@ public:
     // All there are, oldest first.
     std::vector<std::shared_ptr<Link>> between(const std::string& a, const std::string& b);
     std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> connect(const Way& way);
+    Host& host(const std::string& name);
 
     Reactor& reactor;
     Signal changed;  // A way has been cut or mended.
@@ -318,6 +319,7 @@ public:
     Task<std::unique_ptr<Stream>> connect(std::string address, Nanos deadline) override {
         Way way{name_, address.substr(0, address.find(':'))};
         Way back{way.second, way.first};
+        if (clock != nullptr) deadline = fabric_.reactor.now() + deadline - clock->now();
         Nanos answer = fabric_.reactor.now() + fabric_.draw_delay(way) + fabric_.draw_delay(back);
         while (fabric_.is_cut(way) || fabric_.is_cut(back) || fabric_.reactor.now() < answer) {
             bool cut = fabric_.is_cut(way) || fabric_.is_cut(back);
@@ -333,10 +335,18 @@ public:
         co_return std::move(ends.first);
     }
 
+    const Reactor* clock = nullptr;
+
 private:
     Fabric& fabric_;
     std::string name_;
 };
+
+Fabric::Host& Fabric::host(const std::string& name) {
+    auto& found = hosts[name];
+    if (found == nullptr) found = std::make_unique<Host>(*this, name);
+    return *found;
+}
 
 SimulatedNetwork::SimulatedNetwork(Reactor& reactor, std::uint64_t seed)
     : fabric_(std::make_shared<Fabric>(reactor, seed)) {}
@@ -346,9 +356,11 @@ SimulatedNetwork::~SimulatedNetwork() {
 }
 
 Network& SimulatedNetwork::at(const std::string& host) {
-    auto& found = fabric_->hosts[host];
-    if (found == nullptr) found = std::make_unique<Fabric::Host>(*fabric_, host);
-    return *found;
+    return fabric_->host(host);
+}
+
+void SimulatedNetwork::set_clock(const std::string& host, const Reactor& clock) {
+    fabric_->host(host).clock = &clock;
 }
 
 void SimulatedNetwork::set_link(SimulatedLink link) {

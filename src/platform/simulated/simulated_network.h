@@ -34,6 +34,8 @@ public:
     // connect(): unavailable (nobody listens there), retry_later (no answer by the deadline).
     Network& at(const std::string& host);
 
+    // By which `host` tells deadlines, if it is not the network's; outlives it.
+    void set_clock(const std::string& host, const Reactor& clock);
     // Of every two hosts that have none of their own.
     void set_link(SimulatedLink link);
     void set_link(const std::string& a, const std::string& b, SimulatedLink link);

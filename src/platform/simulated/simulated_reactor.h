@@ -6,8 +6,11 @@
 #include <functional>
 #include <optional>
 #include <random>
+#include <vector>
 
 namespace weft {
+
+class SkewedReactor;
 
 // A reactor whose clock moves only when nothing is ready, straight to the next timer.
 // Deterministic: the same seed and the same work give the same run.
@@ -16,7 +19,9 @@ public:
     explicit SimulatedReactor(std::uint64_t seed = 1) : random_(seed) {}
 
     Nanos now() const override { return now_; }
-    std::int64_t wall_now() const override { return kWallStart + now_; }
+    std::int64_t wall_now() const override { return kWallStart + now_ + wall_jumps_; }
+    // Somebody sets the wall clock, forward or back.
+    void jump_wall(Nanos by) { wall_jumps_ += by; }
     std::uint64_t random() override { return random_(); }
 
     // One round: what is ready runs, or else time goes on to the next timer. False if there
@@ -35,6 +40,7 @@ public:
     }
 
 private:
+    friend class SkewedReactor;
     static constexpr std::int64_t kWallStart = 1'700'000'000 * kSecond;
     template <class T>
     static Task<Done> drive(Task<T>* task, std::optional<Result<T>>* result) {
@@ -43,7 +49,37 @@ private:
     }
 
     Nanos now_ = 0;
+    Nanos wall_jumps_ = 0;
     std::mt19937_64 random_;
+    std::vector<SkewedReactor*> views_;
+};
+
+// How the clocks of a process differ from the simulation's own.
+struct ClockSkew {
+    Nanos offset = 0;           // Of the monotonic clock, not negative.
+    std::int64_t rate_ppm = 0;  // It runs by so much faster, in millionths; above -1,000,000.
+    Nanos wall_offset = 0;
+};
+
+// What runs in a process with clocks of its own: the same core, in the same simulated time. Steps
+// with `base`, which outlives it.
+class SkewedReactor final : public Reactor {
+public:
+    SkewedReactor(SimulatedReactor& base, ClockSkew skew);
+    ~SkewedReactor() override;
+
+    Nanos now() const override { return at(base_.now()); }
+    std::int64_t wall_now() const override { return base_.wall_now() + skew_.wall_offset; }
+    std::uint64_t random() override { return base_.random(); }
+
+private:
+    friend class SimulatedReactor;
+    Nanos at(Nanos base) const;
+    // The first moment of the base at which something is due here.
+    Nanos next_due_of_base() const;
+
+    SimulatedReactor& base_;
+    ClockSkew skew_;
 };
 
 }  // namespace weft
