@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the simulator many times.
 
-simulate.py SIMULATOR                        the scenarios, then seeds 1 to 200
+simulate.py SIMULATOR                        the scenarios, then seeds 1 to 1000
 simulate.py SIMULATOR --hours H [--first N]  one seed after another on all cores, from the clock's
                                              seconds or from N; says what it met
 simulate.py SIMULATOR --seed N --shrink      the smallest run of the seed that fails the same way
@@ -17,7 +17,7 @@ import sys
 import time
 
 SCENARIOS = pathlib.Path(__file__).resolve().parent / "scenarios"
-SEEDS = range(1, 201)
+SEEDS = range(1, 1001)
 SEEDS_TOGETHER = 25
 SECONDS_MOST = 300  # For one seed: then it does not end, which is a failure too.
 USAGE = 2           # What the simulator ends with if it does not run at all.
