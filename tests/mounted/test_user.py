@@ -115,6 +115,17 @@ def test_cluster_and_mounts_of_a_user(world):
         person.weft(*here, "demo", "remove", "--yes")
 
 
+@deadline(60, 120)
+def test_places_that_nobody_names(world):
+    person = Person(world)
+    person.weft("demo", "start", "--drive-size", 512 * MIB)
+    try:
+        expect(is_mounted(person.home / "weft"), "'weft demo start' alone mounts nothing")
+    finally:
+        person.weft("demo", "remove", "--yes")
+    expect(not is_mounted(person.home / "weft"), "still mounted after 'weft demo remove'")
+
+
 @deadline(180, 300)
 def test_mount_of_a_user_from_afar(world):
     """Root's cluster, by a socket of the network."""

@@ -304,7 +304,7 @@ private:
                      "keep them awake while busy, which makes small requests several times faster");
     }
 
-    void add_serve_options(CLI::App* to, const std::string& mount) {
+    void add_serve_options(CLI::App* to, std::string* mount) {
         to->add_option("--name", serve_.name, "Of the cluster and its first filesystem")
             ->capture_default_str();
         to->add_option("--drives", serve_.drive_count, "How many drive files to make")
@@ -318,8 +318,8 @@ private:
                 if (!wrong.empty()) throw CLI::ValidationError("--scheme", wrong);
             },
             "Data and parity width, K+M (usual: 4+2)");
-        to->add_option("--mount", serve_.mount_path, "Where to mount the first filesystem")
-            ->default_val(mount);
+        to->add_option("--mount", *mount, "Where to mount the first filesystem")
+            ->capture_default_str();
         add_address(to, "--listen", &serve_.listen,
                     "HOST:PORT for mounts on other machines; without any protection, so for\n"
                     "trusted networks only: whoever reaches it may do everything");
@@ -332,10 +332,10 @@ private:
             command(demo, "start", "Create it, or resume it with all its data", [this] {
                 DemoSettings settings;
                 settings.serve = serve_;
-                settings.serve.mount_path = plain_path(serve_.mount_path);
+                settings.serve.mount_path = plain_path(demo_mount_);
                 return demo_start(session_, std::move(settings));
             });
-        add_serve_options(start, usual_mount());
+        add_serve_options(start, &demo_mount_);
         command(demo, "stop", "Stop it; all data stays", [this] { return demo_stop(session_); });
         CLI::App* remove = command(demo, "remove", "Delete it and all its data",
                                    [this] { return demo_remove(session_, yes_); });
@@ -350,7 +350,7 @@ private:
                 return session_.host().serve(serve_);
             });
         serve->add_option("--folder", serve_.folder, "Of the cluster")->required();
-        add_serve_options(serve, "");
+        add_serve_options(serve, &serve_.mount_path);
     }
 
     void add_completion() {
@@ -367,6 +367,7 @@ private:
     CLI::App app_{"Weft: a distributed parallel filesystem"};
     Session session_;
     ServeSettings serve_;
+    std::string demo_mount_ = usual_mount();  // serve_ mounts nothing unless it is told to.
     MountSettings mount_;
     std::string at_;
     std::string name_;
