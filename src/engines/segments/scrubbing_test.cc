@@ -49,6 +49,13 @@ SegmentSlot chunk_of(World& world, SegmentId id, unsigned chunk) {
     return world.store->find(id)->slots[chunk];
 }
 
+// All that lives is there still with the drives of these chunks gone.
+void expect_read_without(World& world, const Owner& owner, SegmentId id,
+                         std::vector<unsigned> chunks) {
+    for (unsigned chunk : chunks) world.drives.set_gone(chunk_of(world, id, chunk).drive, true);
+    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+}
+
 TEST(SegmentScrub, FindsNothingWrongWhereNothingIs) {
     World world;
     Owner owner = filled(world);
@@ -68,9 +75,7 @@ TEST(SegmentScrub, RepairsAnyBadBlock) {
         EXPECT_EQ(owner.repaired(), 1U);
         owner.scrub();
         EXPECT_EQ(owner.repaired(), 1U);
-        world.drives.set_gone(chunk_of(world, id, (chunk + 1) % 6).drive, true);
-        world.drives.set_gone(chunk_of(world, id, (chunk + 2) % 6).drive, true);
-        for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+        expect_read_without(world, owner, id, {(chunk + 1) % 6, (chunk + 2) % 6});
     }
 }
 
@@ -93,9 +98,7 @@ TEST(SegmentScrub, RepairsAllParityOfABlock) {
     world.drives.corrupt(chunk_of(world, id, 5), 7);
     owner.scrub();
     EXPECT_EQ(owner.repaired(), 2U);
-    world.drives.set_gone(chunk_of(world, id, 0).drive, true);
-    world.drives.set_gone(chunk_of(world, id, 1).drive, true);
-    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+    expect_read_without(world, owner, id, {0, 1});
 }
 
 // Goal: where nobody holds the data to a checksum, a bad data block is told from bad parity.
@@ -107,9 +110,7 @@ TEST(SegmentScrub, NeverMakesParityOfOneBadDataBlock) {
     world.drives.corrupt(chunk_of(world, id, 2), 7);
     owner.scrub();
     EXPECT_EQ(owner.repaired(), 1U);
-    world.drives.set_gone(chunk_of(world, id, 0).drive, true);
-    world.drives.set_gone(chunk_of(world, id, 1).drive, true);
-    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+    expect_read_without(world, owner, id, {0, 1});
 }
 
 // Goal: what nobody holds to a checksum is mended as well, or a rebuild would stop there.
@@ -158,8 +159,7 @@ TEST(SegmentScrub, TakesNoNoiseForDataThatWasJustVerified) {
             for (std::uint32_t block = 0; block < 64; ++block) world.drives.corrupt(slot, block);
         };
         owner.scrub();
-        world.drives.set_gone(chunk_of(world, id, 0).drive, true);
-        for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+        expect_read_without(world, owner, id, {0});
     }
 }
 
@@ -175,9 +175,7 @@ TEST(SegmentScrub, MakesNoParityOfARepairThatWasNotKept) {
     for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
     world.drives.lose_writes(chunk_of(world, id, 1).drive, false);
     owner.scrub();
-    world.drives.set_gone(chunk_of(world, id, 0).drive, true);
-    world.drives.set_gone(chunk_of(world, id, 2).drive, true);
-    for (const Written& written : owner.live) EXPECT_EQ(world.read(written), Code::ok);
+    expect_read_without(world, owner, id, {0, 2});
 }
 
 TEST(SegmentScrub, LooksAtDrivesThatReadersPassOver) {
