@@ -126,8 +126,7 @@ void World::aim() {
     for (std::uint64_t i = 0; i < further; ++i) {
         if (!step()) return;
     }
-    if (!commons_->failure().empty()) fail("clients", commons_->failure());
-    if (!mounts_->failure().empty()) fail("mounts", mounts_->failure());
+    hear_of_clients();
 }
 
 // The process starts, and sometimes ends in the midst of that, again and again; the power may go

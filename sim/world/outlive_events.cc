@@ -27,16 +27,7 @@ void World::end_compute(bool power) {
     ++tally_.crashes;
     ++lives_;
     say(power ? "compute's process ends, and power is lost" : "compute's process ends");
-    network_->end_server();
-    before_.reset();
-    compute_.reset();
-    network_->forget();
-    far_drives_before_.reset();
-    far_drives_.reset();
-    doors_.reset();
-    drives_.reset();
-    if (!power) return;
-    for (auto& disk : disks_) disk->lose_power();
+    end_roles(power);
 }
 
 // As asked, or anywhere.

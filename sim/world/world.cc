@@ -383,6 +383,10 @@ void World::crash(bool power_loss) {
     working_ = false;
     gate_.reset();
     leave_clients();
+    end_roles(power_loss);
+}
+
+void World::end_roles(bool power_loss) {
     if (network_ != nullptr) network_->end_server();
     before_.reset();
     compute_.reset();

@@ -63,6 +63,7 @@ private:
     bool open_clients();
     void crash(bool power_loss);
     void leave_clients();
+    void end_roles(bool power_loss);
     bool close_cleanly();
     bool hear_of_clients();
     bool stop();
