@@ -106,7 +106,7 @@ Node Core::look(SessionId session, InodePin inode) {
 }
 
 Task<Node> Core::answer(SessionId session, InodePin inode, Node node, Lsn seen) {
-    {
+    if (!is_settled(seen)) {
         HeldUp held(*this, session);
         co_await or_return(co_await settled(seen));
     }
