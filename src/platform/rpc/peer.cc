@@ -11,6 +11,7 @@ namespace weft::rpc {
 namespace {
 
 constexpr std::size_t kPieceBytes = 64 * kKiB;
+constexpr std::size_t kSentPieceBytes = 128 * kKiB;
 constexpr Error kClosed{Code::unavailable, "rpc.closed"};
 
 std::uint32_t body_checksum(ConstBytes meta, ConstBytes payload) {
@@ -55,6 +56,7 @@ Peer::Peer(Reactor& reactor, std::unique_ptr<Stream> stream, Handler* handler)
       waiting_(reactor, kWaitingMost),
       unparked_(reactor),
       last_heard_(reactor.now()),
+      last_taken_(reactor.now()),
       requests_(reactor) {}
 
 Peer::~Peer() {
@@ -203,14 +205,23 @@ Task<Done> Peer::send(FrameHeader header, std::string_view meta, ConstBytes payl
     seal(header);
     auto lock = co_await or_return(co_await sending_.lock());
     if (closed_) co_return kClosed;
-    std::array<ConstBytes, 3> parts = {image_of(header), bytes_of(meta), payload};
+    std::size_t count = std::min(payload.size(), kSentPieceBytes);
+    std::array<ConstBytes, 3> parts = {image_of(header), bytes_of(meta), payload.first(count)};
     auto sent = co_await stream_->write(parts);
+    // Over a slow line it takes its time, and who takes it is not gone meanwhile.
+    for (std::size_t at = count; sent.ok() && at < payload.size(); at += count) {
+        last_taken_ = reactor_.now();
+        count = std::min(payload.size() - at, kSentPieceBytes);
+        std::array<ConstBytes, 1> piece = {payload.subspan(at, count)};
+        sent = co_await stream_->write(piece);
+    }
+    last_taken_ = reactor_.now();
     if (!sent.ok()) close();  // Half a frame may be out: nothing that follows could be read.
     co_return sent;
 }
 
 Task<Peer::Answer> Peer::call(std::uint32_t method, std::string meta, ConstBytes payload,
-                              Bytes into, Nanos deadline) {
+                              Bytes into, Nanos deadline, Nanos* taken) {
     if (closed_) co_return kClosed;
     if (pending_.size() >= kCallsMost) co_return Error{Code::limit_reached, "rpc.calls"};
     Nanos patience = deadline - reactor_.now();
@@ -223,6 +234,7 @@ Task<Peer::Answer> Peer::call(std::uint32_t method, std::string meta, ConstBytes
     header.patience_ms =
         static_cast<std::uint32_t>(std::clamp<Nanos>(patience / kMillisecond, 1, UINT32_MAX));
     co_await or_return(co_await send(header, meta, payload));
+    if (taken != nullptr) *taken = reactor_.now();
     // What was sent late, behind other frames or over a slow line, is not answered any faster.
     deadline = std::max(deadline, reactor_.now() + patience / 2);
     while (!pending.done) {

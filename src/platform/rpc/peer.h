@@ -71,9 +71,12 @@ public:
     bool closed() const { return closed_; }
     // When bytes last came in, of the reactor's clock; at first, when the peer was made.
     Nanos last_heard() const { return last_heard_; }
+    // When the stream last took 128 KiB or the rest of a frame from us; at first, the same.
+    Nanos last_taken() const { return last_taken_; }
 
     // `payload` is sent from where it lies, and the reply's payload is copied into `into`.
-    // Both stay valid until the task ends; the task may be destroyed before that.
+    // Both stay valid until the task ends; the task may be destroyed before that. `*taken`, if
+    // not null, becomes the time when the stream has taken all of the request.
     // Errors: what the handler gave; unavailable; retry_later (no reply by the deadline, and for
     // half the time that it left from when the request was sent); corrupt (the reply is longer
     // than `into`).
@@ -82,7 +85,7 @@ public:
         std::size_t payload_bytes = 0;
     };
     Task<Answer> call(std::uint32_t method, std::string meta, ConstBytes payload, Bytes into,
-                      Nanos deadline);
+                      Nanos deadline, Nanos* taken = nullptr);
 
 private:
     struct Pending;
@@ -110,6 +113,7 @@ private:
     std::uint64_t last_call_ = 0;
     bool closed_ = false;
     Nanos last_heard_;
+    Nanos last_taken_;
     Gate requests_;
 };
 

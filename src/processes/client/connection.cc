@@ -91,8 +91,13 @@ Task<Done> Connection::ping_always() {
 
 Task<Done> Connection::ping_once(Nanos sent) {
     SessionId of = session_;
-    if (unanswered_since_ == kNone) unanswered_since_ = sent;
-    auto renewed = co_await compute_.ping(sent + kPingMost);
+    bool first = unanswered_since_ == kNone;
+    if (first) {
+        unanswered_since_ = sent;
+        taken_ = kNone;
+    }
+    Nanos* taken = first ? &taken_ : nullptr;
+    auto renewed = co_await compute_.ping(sent + kPingMost, taken);
     // Meanwhile this may have become another session's connection.
     if (of != session_) co_return Done{};
     if (renewed.code() != Code::retry_later) unanswered_since_ = kNone;
@@ -104,13 +109,15 @@ Task<Done> Connection::ping_once(Nanos sent) {
 
 // Whoever does not answer may be gone without the connection having ended: a power loss, a cut
 // network. It thinks the same of us. Not the ping's own business, which may wait to be sent behind
-// what nobody takes; and behind a long answer that still comes in, the ping's waits.
+// what nobody takes. Over a slow line it waits behind what is taken bit by bit, and its answer
+// behind a long one that still comes in.
 Task<Done> Connection::watch_silence() {
     while (!stopping_) {
         Nanos next = reactor_.now() + kPingEvery;
         while (!stopping_ && reactor_.now() < next) (void)co_await stopped_.wait(next);
         if (stopping_ || compute_.closed() || unanswered_since_ == kNone) continue;
-        Nanos heard = std::max(unanswered_since_, compute_.last_heard());
+        Nanos taken = taken_ == kNone ? compute_.last_taken() : taken_;
+        Nanos heard = std::max({unanswered_since_, compute_.last_heard(), taken});
         if (reactor_.now() - heard >= kPingMost) compute_.close();
     }
     co_return Done{};

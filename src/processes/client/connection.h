@@ -49,7 +49,8 @@ private:
     LeaseTerm term_;
     Signal term_changed_;
     static constexpr Nanos kNone = -1;
-    Nanos unanswered_since_ = kNone;  // When the first ping of those was made that nobody answered.
+    Nanos unanswered_since_ = kNone;  // When the first ping of those was made that nobody answered,
+    Nanos taken_ = kNone;             // and when it had been sent.
     std::optional<FilesystemId> filesystem_;
     bool stopping_ = false;
     Signal stopped_;

@@ -4,6 +4,8 @@
 #include "platform/simulated/simulated_reactor.h"
 #include "testing/memory_compute.h"
 
+#include <optional>
+
 #include <gtest/gtest.h>
 
 namespace weft::client {
@@ -128,6 +130,29 @@ TEST_F(Cut, TheSessionIsOverWhenNothingIsHeardForLong) {
     pass(5 * kSecond);
     EXPECT_EQ(holder.sessions_ended, 1);
     EXPECT_TRUE(connection->closed());
+}
+
+// Its pings wait behind what it sends, which is taken all the while.
+TEST_F(Cut, TheSessionGoesOnWhileMuchIsSentOverASlowLine) {
+    SimulatedLink slow;
+    slow.bytes_a_second = 256 * kKiB;
+    network.set_link("client", "compute", slow);
+    std::vector<std::byte> data(2 * kMiB);
+    std::optional<Code> written;
+    auto write = [](Cut* cut, ConstBytes from, std::optional<Code>* out) -> Task<Done> {
+        Caller caller;
+        caller.session = SessionId{9};
+        caller.seq = 1;
+        FileId file{FilesystemId{1}, InodeId{2}};
+        auto done = co_await cut->connection->compute().write(caller, file, 0, from, false, false);
+        *out = done.code();
+        co_return Done{};
+    };
+    gate.spawn(write(this, data, &written));
+    pass(12 * kSecond);
+    ASSERT_TRUE(written.has_value());
+    EXPECT_NE(*written, Code::fenced);
+    EXPECT_EQ(holder.sessions_ended, 0);
 }
 
 // What is being sent keeps pings from being sent at all, and its end never comes.

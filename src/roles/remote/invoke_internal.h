@@ -11,9 +11,10 @@ namespace weft::remote {
 
 // The client's half of a call whose arguments and result are all in meta.
 template <class R>
-Task<R> call(rpc::Peer* peer, std::uint32_t method, std::string arguments, Nanos deadline) {
+Task<R> call(rpc::Peer* peer, std::uint32_t method, std::string arguments, Nanos deadline,
+             Nanos* taken = nullptr) {
     auto answered =
-        co_await peer->call(method, std::move(arguments), ConstBytes(), Bytes(), deadline);
+        co_await peer->call(method, std::move(arguments), ConstBytes(), Bytes(), deadline, taken);
     if (!answered.ok()) co_return answered.error();
     R result;
     if (!wire::unpack(answered.value().meta, result)) co_return Error{Code::corrupt, "rpc.result"};

@@ -60,13 +60,18 @@ Nanos RemoteCompute::last_heard() const {
     return connection_ == nullptr ? 0 : connection_->peer.last_heard();
 }
 
+Nanos RemoteCompute::last_taken() const {
+    return connection_ == nullptr ? 0 : connection_->peer.last_taken();
+}
+
 // The session goes with the connection, which `unavailable` would not say.
 template <class R>
 Task<R> RemoteCompute::ask(std::shared_ptr<Connection> to, Method method, std::string arguments,
-                           Nanos deadline) {
+                           Nanos deadline, Nanos* taken) {
     constexpr Error kOver{Code::fenced, "rpc.connection"};
     if (to == nullptr) co_return kOver;
-    auto answered = co_await call<R>(&to->peer, number_of(method), std::move(arguments), deadline);
+    auto answered =
+        co_await call<R>(&to->peer, number_of(method), std::move(arguments), deadline, taken);
     if (answered.code() == Code::unavailable && to->peer.closed()) co_return kOver;
     co_return answered;
 }
@@ -97,8 +102,8 @@ Task<Done> RemoteCompute::close_session(SessionId) {
     co_return Done{};
 }
 
-Task<bool> RemoteCompute::ping(Nanos deadline) {
-    return ask<bool>(connection_, Method::ping, std::string(), deadline);
+Task<bool> RemoteCompute::ping(Nanos deadline, Nanos* taken) {
+    return ask<bool>(connection_, Method::ping, std::string(), deadline, taken);
 }
 
 Task<Node> RemoteCompute::lookup(Caller caller, FileId directory, std::string name) {

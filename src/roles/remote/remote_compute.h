@@ -27,8 +27,9 @@ public:
     Task<Done> run();
     void close();
     bool closed() const;
-    // When bytes last came in; see rpc::Peer.
+    // When bytes last came in, or were last taken; see rpc::Peer.
     Nanos last_heard() const;
+    Nanos last_taken() const;
 
     // At most one session a connection. Recalls go to `holder`.
     Task<SessionId> open_session(LeaseHolder* holder, Client client) override;
@@ -36,7 +37,8 @@ public:
     // Tells the other side, if it can be reached: it need not fear that we cache anything.
     Task<Done> close_session(SessionId session) override;
     // Whether the other side still answers; true: a lease term begins with when this was called.
-    Task<bool> ping(Nanos deadline);
+    // `*taken`, if not null, becomes the time when it has been sent.
+    Task<bool> ping(Nanos deadline, Nanos* taken = nullptr);
 
     Task<Node> lookup(Caller caller, FileId directory, std::string name) override;
     Task<Node> getattr(Caller caller, FileId file) override;
@@ -81,7 +83,7 @@ private:
     static Task<Done> serve(std::shared_ptr<Connection> connection);
     template <class R>
     static Task<R> ask(std::shared_ptr<Connection> to, Method method, std::string arguments,
-                       Nanos deadline);
+                       Nanos deadline, Nanos* taken = nullptr);
     Nanos deadline_of(const Caller& caller) const;
 
     Reactor& reactor_;
