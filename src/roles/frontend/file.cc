@@ -65,6 +65,7 @@ void FileTable::forget_if_idle(const FilePtr& file) {
 
 std::uint64_t FileTable::open(OpenFile open) {
     if (open.file->handles++ == 0) open.file->lost_locks = false;
+    ++open.file->times_opened;
     open.errors_seen = open.file->errors.opening_mark();
     open_.emplace(++last_handle_, std::move(open));
     return last_handle_;

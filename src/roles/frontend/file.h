@@ -52,6 +52,7 @@ struct File : ListNode {
 
     const InodeId inode;
     std::uint32_t handles = 0;
+    std::uint64_t times_opened = 0;
     LeaseMode lease = LeaseMode::none;
 
     // The newest of compute's; may be shown only while attributes_valid, and not after a

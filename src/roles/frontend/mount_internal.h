@@ -145,7 +145,7 @@ private:
     // `covered`: whether a lease that is held is as old as the bytes.
     Task<ReadReply> read_uncrossed(Exchange* x, InodeId inode, std::uint64_t offset, Bytes into,
                                    bool* covered);
-    Task<Done> drop_pages_of_end(FilePtr file, std::uint64_t from);
+    Task<Done> drop_pages_beside(FilePtr file, std::uint64_t from, std::uint64_t length);
     Task<Done> flush_inode(InodeId inode);
     Task<Done> tell_mode(Exchange* x, std::string_view name);
     Task<Done> clear_setgid(Exchange* x);

@@ -253,6 +253,27 @@ TEST(WriteBehind, AppendsGoPastThePageCacheAndReadersBesideThemDropTheirs) {
     EXPECT_EQ(mount.channel.notifications.back().inode(), file.inode);
 }
 
+// Opened while there was no lease; by now there is one, and other opens keep pages.
+TEST(WriteBehind, WritesPastThePageCacheDropThePagesOfReadersBesideThem) {
+    MountFixture mount;
+    mount.compute.set_grants(false);
+    auto file = mount.create("f", O_RDWR);
+    ASSERT_NE(file.open_flags & FOPEN_DIRECT_IO, 0U);
+    mount.compute.set_grants(true);
+    auto reader = mount.open(file.inode, O_RDONLY);
+    ASSERT_EQ(reader.open_flags & FOPEN_DIRECT_IO, 0U);
+    mount.compute.block("write");
+    std::uint64_t writing = mount.send_write(file, 0, "new");
+    mount.settle();
+    EXPECT_EQ(mount.read(reader, 0, 3), "");
+    mount.release(reader);
+    mount.channel.notifications.clear();
+    mount.compute.unblock("write");
+    EXPECT_EQ(mount.take(writing).error, 0);
+    ASSERT_FALSE(mount.channel.notifications.empty());
+    EXPECT_EQ(mount.channel.notifications.back().inode(), file.inode);
+}
+
 TEST(WriteBehind, ReadsSeeWhatIsDeferred) {
     MountFixture mount;
     auto file = mount.create("f");

@@ -75,11 +75,12 @@ void Mount::drop_pages_later(InodeId inode, std::uint64_t offset, std::uint64_t 
     background_.spawn(send_notice(std::move(message), std::make_shared<Notice>()));
 }
 
-// An append that went past the page cache. Who has the file open through it may have got a page
-// of the old end while the append was on its way; it goes before the writer hears of success.
-Task<Done> Mount::drop_pages_of_end(FilePtr file, std::uint64_t from) {
-    if (file->handles <= 1) co_return Done{};
-    std::string message = invalidate_inode_message(file->inode, static_cast<std::int64_t>(from), 0);
+// Something was written past the page cache. Who has, or had, the file open through it may have
+// got a page of the old bytes while that was on its way; it goes before the writer hears of
+// success. `length` is 0 for all up to the end.
+Task<Done> Mount::drop_pages_beside(FilePtr file, std::uint64_t from, std::uint64_t length) {
+    std::string message = invalidate_inode_message(file->inode, static_cast<std::int64_t>(from),
+                                                   static_cast<std::int64_t>(length));
     co_return co_await send_notice(std::move(message), std::make_shared<Notice>());
 }
 
@@ -112,7 +113,9 @@ Task<Done> Mount::on(Exchange* x, Write op) {
                 co_return Error{Code::file_too_large, "frontend.write"};
             }
             defer(x, file, op, append, direct);
-            if (append && direct) (void)co_await drop_pages_of_end(file, op.offset);
+            std::uint64_t length = append ? 0 : op.data.size();
+            bool beside = direct && file->handles > 1;
+            if (beside) (void)co_await drop_pages_beside(file, op.offset, length);
             co_return Done{};
         }
     }
@@ -134,6 +137,8 @@ void Mount::defer(Exchange* x, const FilePtr& file, const Write& op, bool append
 
 Task<Done> Mount::write_through(Exchange* x, FilePtr file, Write op, bool append, bool direct) {
     std::uint64_t end = op.offset + op.data.size();
+    std::uint32_t handles = file->handles;
+    std::uint64_t times_opened = file->times_opened;
     if (file->ahead()) {
         std::uint64_t from = append ? 0 : op.offset;
         std::uint64_t to = append ? UINT64_MAX : end;
@@ -157,12 +162,16 @@ Task<Done> Mount::write_through(Exchange* x, FilePtr file, Write op, bool append
     (void)co_await or_return(co_await settle(x, std::move(node)));
     if (!append) file->size = std::max(file->size, end);
     if (file->ahead()) file->mtime = file->ctime = timestamp_of(reactor_.wall_now());
-    if (append && direct) {
+    bool beside = handles > 1 || file->handles > 1 || file->times_opened != times_opened;
+    if (direct && beside) {
         std::uint64_t from = moved ? 0 : op.offset;
-        (void)co_await drop_pages_of_end(file, from);
+        std::uint64_t length = append ? 0 : op.data.size();
+        (void)co_await drop_pages_beside(file, from, length);
+    } else if (direct) {
+        // Nobody has any.
     } else if (moved) {
         drop_pages_later(file->inode, 0, 0);
-    } else if (!leases_.holds(file->inode) && !direct) {
+    } else if (!leases_.holds(file->inode)) {
         drop_pages_later(file->inode, op.offset, op.data.size());
     }
     fuse_write_out out{};
