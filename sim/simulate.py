@@ -21,7 +21,7 @@ SEEDS = range(1, 1001)
 SEEDS_TOGETHER = 25
 SECONDS_MOST = 300  # For one seed: then it does not end, which is a failure too.
 USAGE = 2           # What the simulator ends with if it does not run at all.
-KINDS = 24          # Of operations, in sim/model/operation.h.
+KINDS = 35          # Of operations, in sim/model/operation.h.
 CLIENTS, ROUNDS = 3, 8
 
 

@@ -13,6 +13,15 @@ using Kind = Operation::Kind;
 constexpr std::array kNames = {"a", "b", "c", "d", "e", "a-rather-longer-name-than-the-others"};
 constexpr std::array kDirectories = {"p", "q"};
 constexpr std::uint64_t kBlock = 4096;
+constexpr std::uint32_t kTypeFile = 0100000;
+constexpr std::uint32_t kTypeDirectory = 0040000;
+constexpr std::uint32_t kTypeSymlink = 0120000;
+// A fifo, a socket, both kinds of devices.
+constexpr std::array<std::uint32_t, 4> kSpecialTypes = {0010000, 0140000, 0020000, 0060000};
+constexpr std::array<std::uint32_t, 8> kModes = {0644,  0755,  0600,  0666,
+                                                 04755, 02755, 02775, 01777};
+constexpr std::array<std::uint32_t, 3> kUmasks = {022, 0, 077};
+constexpr std::array<std::uint32_t, 3> kOwners = {0, 1000, 1001};
 
 using Weights = std::initializer_list<std::pair<Kind, unsigned>>;
 
@@ -35,8 +44,19 @@ void set_common(Mix& mix) {
               {Kind::remove_directory, 3},
               {Kind::rename, 10},
               {Kind::link, 5},
+              {Kind::make_special, 1},
+              {Kind::set_mode, 2},
+              {Kind::set_owner, 1},
+              {Kind::set_acl, 2},
               {Kind::set_xattr, 4},
               {Kind::remove_xattr, 1},
+              {Kind::get_xattr, 2},
+              {Kind::seek_data, 2},
+              {Kind::seek_hole, 2},
+              {Kind::make_held, 2},
+              {Kind::hold_unnamed, 2},
+              {Kind::link_held, 2},
+              {Kind::abroad, 1},
               {Kind::copy_range, 4},
               {Kind::read, 12},
               {Kind::list, 3},
@@ -79,11 +99,14 @@ Path random_directory(Chance& chance, const Mix& mix) {
 Path random_path(Chance& chance, const Mix& mix, Kind kind) {
     Path path = random_directory(chance, mix);
     bool of_directory = kind == Kind::make_directory || kind == Kind::remove_directory;
-    bool of_file = kind == Kind::make_file || kind == Kind::write;
+    bool of_file = kind == Kind::make_file || kind == Kind::write || kind == Kind::make_held ||
+                   kind == Kind::link_held;
     std::uint64_t odds = of_file ? 50 : 6;
     bool directory = mix.depth_most > 0 && (of_directory != chance.one_in(odds));
     path.push_back(directory ? kDirectories[chance.below(kDirectories.size())]
                              : random_name(chance, mix.names));
+    // The longest that may be, and one longer.
+    if (chance.one_in(150)) path.back() = std::string(kNameBytesMost + chance.below(2), 'n');
     return path;
 }
 
@@ -120,17 +143,19 @@ std::uint64_t random_length(Chance& chance, const Mix& mix) {
 
 std::string_view name_of(Shape shape) {
     static constexpr std::array<std::string_view, kShapes> kShapeNames = {
-        "mixed",      "untar",        "mail_spool",    "database",
-        "append_log", "rename_storm", "truncate_race", "hoard"};
+        "mixed",        "untar",         "mail_spool", "database",  "append_log",
+        "rename_storm", "truncate_race", "hoard",      "attributes"};
     return kShapeNames[static_cast<std::size_t>(shape)];
 }
 
 std::string_view name_of(Operation::Kind kind) {
     static constexpr std::array<std::string_view, Operation::kKinds> kKindNames = {
-        "make_file", "make_directory", "make_symlink", "write",      "append", "truncate",
-        "punch",     "zero",           "reserve",      "unlink",     "rmdir",  "rename",
-        "link",      "set_xattr",      "remove_xattr", "copy_range", "read",   "list",
-        "hold",      "read_held",      "write_held",   "let_go",     "fsync",  "sync"};
+        "make_file",    "make_directory", "make_symlink", "make_special", "write",     "append",
+        "truncate",     "punch",          "zero",         "reserve",      "unlink",    "rmdir",
+        "rename",       "link",           "set_mode",     "set_owner",    "set_acl",   "set_xattr",
+        "remove_xattr", "get_xattr",      "copy_range",   "read",         "seek_data", "seek_hole",
+        "list",         "hold",           "make_held",    "hold_unnamed", "link_held", "read_held",
+        "write_held",   "let_go",         "abroad",       "fsync",        "sync"};
     return kKindNames[static_cast<std::size_t>(kind)];
 }
 
@@ -148,8 +173,55 @@ std::string to_text(const Operation& operation) {
     text += " seed=" + std::to_string(operation.seed);
     if (operation.no_replace) text += " no_replace";
     if (operation.exchange) text += " exchange";
+    if (operation.must_exist) text += " must_exist";
+    if (operation.unprivileged) text += " unprivileged";
+    if (operation.text.size() < kNameBytesMost) text += " " + operation.text;
     return text;
 }
+
+NewAttributes new_attributes(const Operation& operation) {
+    std::uint64_t seed = operation.seed;
+    auto take = [&seed](const auto& from) {
+        auto taken = from[seed % from.size()];
+        seed /= from.size();
+        return taken;
+    };
+    NewAttributes made;
+    std::uint32_t type = kTypeFile;
+    if (operation.kind == Kind::make_directory) type = kTypeDirectory;
+    if (operation.kind == Kind::make_symlink) type = kTypeSymlink;
+    if (operation.kind == Kind::make_special) type = take(kSpecialTypes);
+    made.mode = type | take(kModes);
+    made.umask = take(kUmasks);
+    made.uid = take(kOwners);
+    made.gid = take(kOwners);
+    if (type == kTypeSymlink) made.mode = kTypeSymlink | 0777;
+    if (type == kSpecialTypes[2] || type == kSpecialTypes[3]) made.rdev = 1 + seed % 0xffff;
+    return made;
+}
+
+std::string xattr_value(const Operation& operation) {
+    if (operation.length > 0) return std::string(operation.length, 'v');
+    return std::to_string(operation.seed);
+}
+
+namespace {
+
+void set_attributes(Mix& mix) {
+    set(mix, {{Kind::make_file, 40},
+              {Kind::make_directory, 20},
+              {Kind::make_special, 10},
+              {Kind::set_mode, 25},
+              {Kind::set_owner, 15},
+              {Kind::set_acl, 30},
+              {Kind::set_xattr, 20},
+              {Kind::remove_xattr, 15},
+              {Kind::get_xattr, 20},
+              {Kind::hold_unnamed, 10},
+              {Kind::link_held, 10}});
+}
+
+}  // namespace
 
 Mix mix_of(Shape shape, std::uint64_t file_bytes_most) {
     Mix mix;
@@ -210,9 +282,36 @@ Mix mix_of(Shape shape, std::uint64_t file_bytes_most) {
             mix.large = true;
             set(mix, {{Kind::make_file, 40}, {Kind::write, 120}, {Kind::unlink, 6}});
             break;
+        case Shape::attributes:
+            mix.small = true;
+            set_attributes(mix);
+            break;
     }
     return mix;
 }
+
+namespace {
+
+// Most are short, and of three names.
+void draw_xattr(Chance& chance, Operation& operation) {
+    operation.length = 0;
+    operation.text = "user." + std::to_string(operation.seed % 3);
+    if (operation.kind != Kind::set_xattr && chance.one_in(3)) {
+        operation.text = chance.one_in(2) ? kAccessAcl : kDefaultAcl;
+    }
+    if (chance.one_in(20)) {
+        std::array<std::string, 5> kinds = {"other.name", "user.", "trusted.name", "system.name",
+                                            "user." + std::string(kNameBytesMost, 'x')};
+        operation.text = kinds[chance.below(kinds.size())];
+    }
+    if (operation.kind != Kind::set_xattr) return;
+    if (chance.one_in(20)) operation.length = 1 + chance.below(6000);
+    if (chance.one_in(40)) operation.length = kXattrBytesMost + 1;
+    operation.no_replace = chance.one_in(6);
+    operation.must_exist = !operation.no_replace && chance.one_in(6);
+}
+
+}  // namespace
 
 Operation random_operation(Chance& chance, const Mix& mix) {
     Operation operation;
@@ -225,22 +324,43 @@ Operation random_operation(Chance& chance, const Mix& mix) {
     switch (operation.kind) {
         case Kind::rename:
         case Kind::link:
+            operation.target = random_path(chance, mix, operation.kind);
+            break;
         case Kind::copy_range:
+            operation.unprivileged = chance.one_in(2);
             operation.target = random_path(chance, mix, operation.kind);
             break;
         case Kind::truncate:
             operation.length = random_position(chance, mix.file_bytes_most);
+            operation.unprivileged = chance.one_in(2);
+            if (chance.one_in(60)) operation.length = kFileEndMost + 1;
+            break;
+        case Kind::write:
+            operation.unprivileged = chance.one_in(2);
+            if (chance.one_in(300)) operation.offset = kFileEndMost - operation.length + 1;
+            break;
+        case Kind::punch:
+        case Kind::zero:
+        case Kind::reserve:
+            operation.unprivileged = chance.one_in(2);
             break;
         case Kind::append:
             operation.length = std::min<std::uint64_t>(operation.length, 4 * kBlock);
             break;
         case Kind::make_symlink:
             operation.text = "to/" + std::to_string(operation.seed);
+            if (chance.one_in(10)) operation.text.clear();
+            if (chance.one_in(10)) operation.text.assign(kTargetBytesMost + chance.below(2), 't');
+            break;
+        case Kind::set_acl:
+            operation.text = chance.one_in(2) ? kAccessAcl : kDefaultAcl;
             break;
         case Kind::set_xattr:
         case Kind::remove_xattr:
-            operation.text = "user." + std::to_string(operation.seed % 3);
+        case Kind::get_xattr:
+            draw_xattr(chance, operation);
             break;
+        case Kind::hold_unnamed:
         case Kind::list:
             operation.path = random_directory(chance, mix);
             break;
@@ -249,8 +369,9 @@ Operation random_operation(Chance& chance, const Mix& mix) {
     }
     if (operation.kind == Kind::rename) {
         operation.no_replace = chance.one_in(6);
-        operation.exchange = !operation.no_replace && chance.one_in(6);
+        operation.exchange = chance.one_in(operation.no_replace ? 12 : 6);
     }
+    if (operation.kind == Kind::make_held) operation.no_replace = chance.one_in(2);
     return operation;
 }
 

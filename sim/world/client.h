@@ -56,20 +56,31 @@ private:
     Task<Place> find(Path path);
     // not_found, is_a_directory, invalid (a symlink), as the model says them.
     Task<FileId> find_file(Path path);
+    // not_found, name_too_long.
+    Task<Place> find_any(Path path);
     Task<Done> make(Operation operation);
     Task<Done> write(FileId file, Operation operation);
+    Task<Done> set_attributes(FileId file, AttributeChange change);
+    Task<Done> change_attributes(Operation operation);
     Task<Done> change_file(Operation operation);
     Task<Done> allocate(FileId file, Operation operation);
     Task<Done> remove(Operation operation);
     Task<Done> rename(Operation operation);
     Task<Done> link(Operation operation);
     Task<Done> change_xattr(Operation operation);
+    Task<Done> get_xattr(Operation operation, std::string* content);
     Task<Done> copy_range(Operation operation);
+    Task<Done> go_abroad(Operation operation);
+    Task<Done> seek(Operation operation, std::string* content);
     Task<Done> read(FileId file, Operation operation, std::string* content);
     Task<Done> read_path(Operation operation, std::string* content);
     Task<Done> list(Operation operation, std::string* content);
     Task<Done> names_of(FileId directory, std::map<std::string, FileId>* names);
+    Task<Done> take_hold(FileId file, Opened opened);
     Task<Done> hold(Operation operation);
+    Task<Done> make_held(Operation operation);
+    Task<Done> hold_unnamed(Operation operation);
+    Task<Done> link_held(Operation operation);
     Task<Done> use_held(Operation operation, std::string* content);
     Task<Done> fsync(Operation operation);
     Task<Done> dispatch(Operation operation, std::string* content);
@@ -80,8 +91,8 @@ private:
     FileId home_;
     Chance& chance_;
     ClientHabits habits_;
-    std::uint64_t seq_ = 0;
-    FileId held_;  // Inode 0: none.
+    std::uint64_t seq_ = 2;  // Whoever made its home used the first ones.
+    FileId held_;            // Inode 0: none.
     std::uint64_t handle_ = 0;
     bool held_is_lost_ = false;
 };

@@ -32,7 +32,8 @@ std::string first_difference(const std::string& expected, const std::string& fou
 }
 
 bool changes(Kind kind) {
-    return kind != Kind::read && kind != Kind::read_held && kind != Kind::list;
+    return kind != Kind::read && kind != Kind::read_held && kind != Kind::list &&
+           kind != Kind::get_xattr && kind != Kind::seek_data && kind != Kind::seek_hole;
 }
 
 }  // namespace
@@ -47,9 +48,14 @@ void History::begin(const Operation& operation) {
     if (!stepwise || after_.code != Code::ok) return;
     Operation part = operation;
     std::uint64_t end = operation.offset + operation.length;
+    // What a hole does to setuid and setgid comes last.
+    bool copies = operation.kind == Kind::copy_range;
+    if (!copies) part.unprivileged = false;
+    bool ends_apart = !copies && operation.unprivileged;
     std::uint64_t at = round_up(operation.offset + 1, kRegionBytes);
-    for (; at < end; at += kRegionBytes) {
-        part.length = at - operation.offset;
+    for (; at < end || ends_apart; at += kRegionBytes) {
+        ends_apart = ends_apart && at < end;
+        part.length = std::min(at, end) - operation.offset;
         ModelFilesystem& state = steps_.emplace_back(states_.back());
         (void)state.apply(part);
     }

@@ -28,6 +28,7 @@ public:
     // What was held went with the session.
     void forget_held();
     const ModelFilesystem& now() const { return states_.back(); }
+    void set_links_most(std::uint32_t most) { states_.back().set_links_most(most); }
 
     // Takes the state that the product's tree is in as the present one. False, and a text that
     // says what differs, if it is none that may be.

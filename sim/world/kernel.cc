@@ -49,6 +49,8 @@ Code code_of(int error_number) {
             return Code::is_a_directory;
         case ENOTDIR:
             return Code::not_a_directory;
+        case EMLINK:
+            return Code::too_many_links;
         case EDEADLK:
             return Code::deadlock;
         default:

@@ -190,6 +190,12 @@ Task<Done> Mounts::leave() {
     co_return Done{};
 }
 
+// What is gone may not be yet.
+bool Mounts::may_have_too_many_links() const {
+    auto links = static_cast<std::uint32_t>(std::ranges::count(lives_, true, &Life::is_link));
+    return 1 + links > settings_.links_most;
+}
+
 void Mounts::renew(Life& life) {
     life = Life();
     life.name = "l" + std::to_string(++last_value_);

@@ -38,7 +38,8 @@ public:
     struct Life {
         std::string name;
         bool is_directory = false;
-        bool busy = false;  // Somebody makes or removes it.
+        bool is_link = false;  // Another name of "m".
+        bool busy = false;     // Somebody makes or removes it.
         bool made = false;
         bool gone = false;
         Moment there_from = RegisterHistory::kNever;  // It is there behind this,
@@ -91,6 +92,8 @@ private:
     Task<Done> begin_mount(std::unique_ptr<Way> way);
     void probed(Life& life, bool there, Moment begin, Moment end);
     void renew(Life& life);
+    // With this one that is being made.
+    bool may_have_too_many_links() const;
     // Sessions were lost, and what was written behind perhaps with them.
     void note_losses();
     bool has_lost_sessions(std::uint32_t mount) const {

@@ -287,8 +287,14 @@ Task<Done> Program::make(Mounts::Life* life) {
     InodePtr in = co_await or_return(co_await directory());
     auto how = static_cast<Kernel::Make>(below(4));
     life->is_directory = how == Kernel::Make::directory;
+    life->is_link = how == Kernel::Make::link;
     InodePtr target = co_await or_return(co_await kernel().find(in, "m"));
-    (void)co_await or_return(co_await kernel().make(in, life->name, how, target));
+    auto made = co_await kernel().make(in, life->name, how, target);
+    if (made.code() == Code::too_many_links && mounts_.may_have_too_many_links()) {
+        life->busy = false;
+        co_return Done{};
+    }
+    (void)co_await or_return(std::move(made));
     life->there_from = std::min(life->there_from, mounts_.tick());
     life->made = true;
     life->busy = false;

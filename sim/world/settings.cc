@@ -53,6 +53,8 @@ void draw_compute(Chance& chance, compute::ComputeSettings& compute) {
     compute.data.direct_write_bytes_least = (16 * kKiB) << chance.below(4);
     compute.data.staged_bytes_usual = (64 * kKiB) << chance.below(4);
     compute.cached_inodes_most = 16ULL << chance.below(8);
+    // So few that clients meet the bound.
+    if (chance.one_in(2)) compute.links_most = 2 + static_cast<std::uint32_t>(chance.below(6));
 }
 
 void draw_clients(Chance& chance, WorldSettings& settings) {

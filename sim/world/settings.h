@@ -60,7 +60,8 @@ struct MountSettings {
     // At most, until a kernel acts on a notification. Not drawn: what a READ brought that no lease
     // covers is then seen for as long (docs/status.md).
     std::uint64_t notice_delay = 0;
-    std::uint32_t minor = 45;  // Of the FUSE protocol that the kernel speaks: 7.MINOR.
+    std::uint32_t links_most = UINT32_MAX;  // Of a file.
+    std::uint32_t minor = 45;               // Of the FUSE protocol that the kernel speaks: 7.MINOR.
 };
 
 // What a run is like; drawn from its seed.

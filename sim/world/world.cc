@@ -39,7 +39,7 @@ bool leaving(Code code) {
 bool is_of_held(const Operation& operation) {
     using Kind = Operation::Kind;
     return operation.kind == Kind::read_held || operation.kind == Kind::write_held ||
-           operation.kind == Kind::let_go;
+           operation.kind == Kind::link_held || operation.kind == Kind::let_go;
 }
 
 }  // namespace
@@ -76,10 +76,12 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
         }
         auto number = static_cast<std::uint32_t>(actors_.size());
         actors_.push_back(std::make_unique<Actor>(seed, number, mix));
+        actors_.back()->history.set_links_most(settings_.compute.links_most);
     }
     std::uint32_t sharers = cuts_.sharers ? 0 : settings_.sharers;
     commons_ = std::make_unique<Commons>(reactor_, seed, sharers);
     if (cuts_.mounts) settings_.mounts.count = 0;
+    settings_.mounts.links_most = settings_.compute.links_most;
     mounts_ = std::make_unique<Mounts>(reactor_, seed, settings_.mounts);
     if (settings_.never_syncs) {
         commons_->never_sync();
@@ -290,14 +292,18 @@ bool World::no_room_is_right(const Operation& operation, Code code) {
 
 // Holds an answer against what POSIX asks for.
 bool World::judge(Actor* actor, const Operation& operation, Code code, const std::string& content) {
+    using Kind = Operation::Kind;
     std::string who = actor->name + ": " + to_text(operation) + ": ";
+    if (operation.kind == Kind::seek_data || operation.kind == Kind::seek_hole) {
+        if (actor->history.now().seek_may_answer(operation, code, content)) return true;
+        return fail("answers", who + "got " + std::string(name_of(code)) + " " + content);
+    }
     if (code != actor->history.expected()) {
         return fail("answers", who + "expected " + std::string(name_of(actor->history.expected())) +
                                    ", got " + std::string(name_of(code)));
     }
-    using Kind = Operation::Kind;
     bool reads = operation.kind == Kind::read || operation.kind == Kind::read_held ||
-                 operation.kind == Kind::list;
+                 operation.kind == Kind::list || operation.kind == Kind::get_xattr;
     if (reads && code == Code::ok && actor->history.now().read(operation) != content) {
         return fail("answers", who + "answered " + std::to_string(content.size()) +
                                    " bytes that are not what is there");
@@ -324,7 +330,8 @@ Task<Done> World::act(Actor* actor) {
         compute::ComputeRole* compute = compute_.get();
         std::uint64_t life = lives_;
         auto usage = co_await usage_by(compute);
-        room_.begin(actor->number, operation.length / kBlockBytes + 2, usage);
+        std::uint64_t bytes = std::min(operation.length, settings_.file_bytes_most);
+        room_.begin(actor->number, bytes / kBlockBytes + 2, usage);
         actor->history.begin(operation);
         std::string content;
         actor->asked_at = reactor_.now();

@@ -4,6 +4,7 @@
 #include "engines/index/index.h"
 #include "engines/leases/lease_table.h"
 #include "engines/locks/lock_table.h"
+#include "engines/namespace/attributes.h"
 #include "model/cluster/cluster_map.h"
 #include "model/services/lease_term.h"
 #include "model/settings/setting.h"
@@ -75,7 +76,8 @@ struct ComputeSettings {
     std::uint32_t root_gid = 0;
     std::size_t sessions_most = 4096;
     std::size_t handles_most = 1 << 20;
-    std::size_t replies_kept = 4096;  // Of each session, for retries.
+    std::size_t replies_kept = 4096;               // Of each session, for retries.
+    std::uint32_t links_most = posix::kLinksMost;  // Of a file.
     index::IndexSettings index;
     filedata::FileDataSettings data;
     locks::Limits locks;

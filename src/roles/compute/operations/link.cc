@@ -7,10 +7,10 @@
 namespace weft::compute {
 namespace {
 
-Result<Done> may_link(const Inode& inode) {
+Result<Done> may_link(const Core& core, const Inode& inode) {
     if (posix::is_directory(inode.record)) return Error{Code::not_permitted, "link"};
     if (inode.record.nlink == 0 && !inode.unnamed) return Error{Code::not_found, "link"};
-    if (inode.record.nlink >= posix::kLinksMost) return Error{Code::too_many_links, "link"};
+    if (inode.record.nlink >= core.settings.links_most) return Error{Code::too_many_links, "link"};
     return Done{};
 }
 
@@ -24,7 +24,7 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
     co_await or_return(core->check_metadata_room());
     InodePin inode = co_await or_return(co_await core->pin(file));
     InodePin directory = co_await or_return(co_await core->pin_directory(directory_id));
-    co_await or_return(may_link(*inode));
+    co_await or_return(may_link(*core, *inode));
     Changing inode_guard(inode, caller.session);
     Changing guard(directory, caller.session);
     std::uint64_t hash = name_hash(name);
@@ -50,7 +50,7 @@ Task<Node> link_file(Core* core, Caller caller, FileId file, FileId directory_id
 
     // Decided from here on without an await.
     co_await or_return(core->may_change(caller));
-    co_await or_return(may_link(*inode));
+    co_await or_return(may_link(*core, *inode));
     if (directory->record.nlink == 0) co_return Error{Code::not_found, "link"};
     Change change(*core);
     InodeRecord& record = change.edit(inode);
