@@ -2,6 +2,8 @@
 
 #include "roles/remote/invoke_internal.h"
 
+#include <utility>
+
 namespace weft::remote {
 namespace {
 
@@ -24,24 +26,62 @@ constexpr std::uint32_t number_of(Method method) {
 
 }  // namespace
 
+class RemoteDrives::UnderWay {
+public:
+    explicit UnderWay(RemoteDrives& drives)
+        : drives_(drives), at_(drives.since_.insert(drives.since_.end(), drives.reactor_.now())) {
+        if (!std::exchange(drives_.watched_, true)) drives_.watching_.spawn(drives_.watch());
+    }
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+    ~UnderWay() { drives_.since_.erase(at_); }
+
+private:
+    RemoteDrives& drives_;
+    std::list<Nanos>::iterator at_;
+};
+
+// The peer ends each that was sent within deadline_after_ by half of that more.
+Task<Done> RemoteDrives::watch() {
+    Nanos most = deadline_after_ + deadline_after_ / 2;
+    while (!since_.empty() && !peer_.closed()) {
+        Nanos left = since_.front() + most - reactor_.now();
+        if (left < 0) {
+            peer_.close();
+        } else {
+            co_await sleep(reactor_, left + 1);
+        }
+    }
+    watched_ = false;
+    co_return Done{};
+}
+
+template <class T>
+Task<T> RemoteDrives::in_time(Task<T> asked) {
+    UnderWay under_way(*this);
+    co_return co_await asked;
+}
+
 Task<DriveStatus> RemoteDrives::status(DriveId drive) {
-    return call<DriveStatus>(&peer_, number_of(Method::status), wire::pack(drive), deadline());
+    return in_time(
+        call<DriveStatus>(&peer_, number_of(Method::status), wire::pack(drive), deadline()));
 }
 
 Task<SegmentSlot> RemoteDrives::allocate(DriveId drive, Fence fence, SegmentId segment,
                                          std::uint16_t chunk) {
-    return call<SegmentSlot>(&peer_, number_of(Method::allocate),
-                             wire::pack(drive, fence, segment, chunk), deadline());
+    return in_time(call<SegmentSlot>(&peer_, number_of(Method::allocate),
+                                     wire::pack(drive, fence, segment, chunk), deadline()));
 }
 
 Task<Done> RemoteDrives::free(DriveId drive, Fence fence, SlotIndex slot, Generation generation) {
-    return call<Done>(&peer_, number_of(Method::free), wire::pack(drive, fence, slot, generation),
-                      deadline());
+    return in_time(call<Done>(&peer_, number_of(Method::free),
+                              wire::pack(drive, fence, slot, generation), deadline()));
 }
 
 Task<Done> RemoteDrives::write(SegmentSlot slot, Fence fence, std::uint32_t block,
                                ConstBytes from) {
     std::string arguments = wire::pack(slot, fence, block);
+    UnderWay under_way(*this);
     auto answered = co_await peer_.call(number_of(Method::write), std::move(arguments), from,
                                         Bytes(), deadline());
     if (!answered.ok()) co_return answered.error();
@@ -50,6 +90,7 @@ Task<Done> RemoteDrives::write(SegmentSlot slot, Fence fence, std::uint32_t bloc
 
 Task<Done> RemoteDrives::read(SegmentSlot slot, std::uint32_t block, Bytes into) {
     std::string arguments = wire::pack(slot, block, static_cast<std::uint64_t>(into.size()));
+    UnderWay under_way(*this);
     auto answered = co_await peer_.call(number_of(Method::read), std::move(arguments), ConstBytes(),
                                         into, deadline());
     if (!answered.ok()) co_return answered.error();
@@ -60,24 +101,27 @@ Task<Done> RemoteDrives::read(SegmentSlot slot, std::uint32_t block, Bytes into)
 }
 
 Task<Done> RemoteDrives::flush(DriveId drive) {
-    return call<Done>(&peer_, number_of(Method::flush), wire::pack(drive), deadline());
+    return in_time(call<Done>(&peer_, number_of(Method::flush), wire::pack(drive), deadline()));
 }
 
 Task<Done> RemoteDrives::fence(DriveId drive, Fence fence) {
-    return call<Done>(&peer_, number_of(Method::fence), wire::pack(drive, fence), deadline());
+    return in_time(
+        call<Done>(&peer_, number_of(Method::fence), wire::pack(drive, fence), deadline()));
 }
 
 Task<std::vector<SlotInfo>> RemoteDrives::list(DriveId drive, OwnerId owner) {
-    return call<std::vector<SlotInfo>>(&peer_, number_of(Method::list), wire::pack(drive, owner),
-                                       deadline());
+    return in_time(call<std::vector<SlotInfo>>(&peer_, number_of(Method::list),
+                                               wire::pack(drive, owner), deadline()));
 }
 
 Task<Done> RemoteDrives::store_map(DriveId drive, std::string map) {
-    return call<Done>(&peer_, number_of(Method::store_map), wire::pack(drive, map), deadline());
+    return in_time(
+        call<Done>(&peer_, number_of(Method::store_map), wire::pack(drive, map), deadline()));
 }
 
 Task<std::string> RemoteDrives::load_map(DriveId drive) {
-    return call<std::string>(&peer_, number_of(Method::load_map), wire::pack(drive), deadline());
+    return in_time(
+        call<std::string>(&peer_, number_of(Method::load_map), wire::pack(drive), deadline()));
 }
 
 namespace {

@@ -2,16 +2,21 @@
 
 #include "model/services/drive_service.h"
 #include "platform/rpc/peer.h"
+#include "platform/runtime/gate.h"
+
+#include <list>
 
 namespace weft::remote {
 
-// A drive role in another process, over a connection. Calls end by `deadline_after` at the
-// latest (retry_later), and with unavailable once the connection is gone.
+// A drive role in another process, over a connection. Calls end by `deadline_after`, or if they
+// were sent late by half of it more (retry_later), and with unavailable once the connection is
+// gone. It is closed where one could not even be sent by then: nobody takes anything at the other
+// end.
 class RemoteDrives : public DriveService {
 public:
     // The peer outlives this.
     RemoteDrives(Reactor& reactor, rpc::Peer& peer, Nanos deadline_after)
-        : reactor_(reactor), peer_(peer), deadline_after_(deadline_after) {}
+        : reactor_(reactor), peer_(peer), deadline_after_(deadline_after), watching_(reactor) {}
 
     Task<DriveStatus> status(DriveId drive) override;
     Task<SegmentSlot> allocate(DriveId drive, Fence fence, SegmentId segment,
@@ -26,11 +31,19 @@ public:
     Task<std::string> load_map(DriveId drive) override;
 
 private:
+    // A call that waits.
+    class UnderWay;
+    template <class T>
+    Task<T> in_time(Task<T> asked);
+    Task<Done> watch();
     Nanos deadline() const { return reactor_.now() + deadline_after_; }
 
     Reactor& reactor_;
     rpc::Peer& peer_;
     Nanos deadline_after_;
+    std::list<Nanos> since_;  // When those that wait began.
+    bool watched_ = false;
+    Gate watching_;
 };
 
 // The other end: a drive role's door.

@@ -1,6 +1,7 @@
 #include "roles/remote/remote_drives.h"
 
 #include "platform/memory/buffer.h"
+#include "platform/simulated/simulated_network.h"
 #include "platform/simulated/simulated_reactor.h"
 #include "platform/simulated/simulated_stream.h"
 #include "testing/memory_drives.h"
@@ -71,6 +72,28 @@ TEST(RemoteDrives, EndsWithUnavailableOnceTheConnectionIsGone) {
     Connected at;
     at.far->close();
     EXPECT_EQ(at.reactor.run(at.remote->status(DriveId{0})).code(), Code::unavailable);
+}
+
+TEST(RemoteDrives, EndsInTimeWhereNobodyTakesWhatIsSent) {
+    SimulatedReactor reactor;
+    SimulatedNetwork network(reactor, 1);
+    SimulatedLink link;
+    link.window_bytes = 4 * kBlockBytes;
+    network.set_link(link);
+    auto listener = network.at("drive").listen("drive:1");
+    auto connected = reactor.run(network.at("compute").connect("drive:1", kSecond));
+    ASSERT_TRUE(connected.ok());
+    rpc::Peer peer(reactor, std::move(connected).value(), nullptr);
+    Gate gate(reactor);
+    gate.spawn(peer.run());
+    RemoteDrives drives(reactor, peer, kSecond);
+    Buffer out(16 * kBlockBytes);
+    Nanos begun = reactor.now();
+    EXPECT_FALSE(reactor.run(drives.write(SegmentSlot(), kFence, 0, out.bytes())).ok());
+    EXPECT_LE(reactor.now() - begun, 2 * kSecond);
+    EXPECT_TRUE(peer.closed());
+    EXPECT_EQ(reactor.run(drives.status(DriveId{0})).code(), Code::unavailable);
+    ASSERT_TRUE(reactor.run(gate.close()).ok());
 }
 
 TEST(DriveServer, RefusesArgumentsThatAreNoneAndMethodsItDoesNotKnow) {
