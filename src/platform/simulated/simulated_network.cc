@@ -81,7 +81,8 @@ public:
     void reset(Link& link);
     // All there are, oldest first.
     std::vector<std::shared_ptr<Link>> between(const std::string& a, const std::string& b);
-    std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> connect(const Way& way);
+    std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> connect(const Way& way,
+                                                                        Reactor* from, Reactor* to);
     Host& host(const std::string& name);
 
     Reactor& reactor;
@@ -163,9 +164,11 @@ std::vector<std::shared_ptr<Link>> Fabric::between(const std::string& a, const s
 // One side of a connection.
 class Fabric::End final : public Stream {
 public:
-    End(std::shared_ptr<Fabric> fabric, std::shared_ptr<Link> link, int side)
+    // `process`: that which has it goes on there; null: on the network's.
+    End(std::shared_ptr<Fabric> fabric, std::shared_ptr<Link> link, int side, Reactor* process)
         : fabric_(std::move(fabric)),
           link_(std::move(link)),
+          process_(process),
           out_(link_->lane(side)),
           in_(link_->lane(1 - side)) {}
     ~End() override { close(); }
@@ -175,12 +178,15 @@ public:
     void close() override;
 
 private:
+    Task<Done> fill(Bytes into);
+    Task<Done> send(std::span<const ConstBytes> parts);
     std::size_t take(Bytes into);
     // Of the next piece, or of the end.
     Nanos next_due() const;
 
     std::shared_ptr<Fabric> fabric_;
     std::shared_ptr<Link> link_;
+    Reactor* process_;
     Lane& out_;
     Lane& in_;
     bool closed_ = false;
@@ -204,7 +210,20 @@ std::size_t Fabric::End::take(Bytes into) {
     return count;
 }
 
+// What goes on beneath the process, whether that runs or not; then it has to run.
 Task<Done> Fabric::End::read(Bytes into) {
+    auto done = co_await fill(into);
+    if (process_ != nullptr) co_await yield(*process_);
+    co_return done;
+}
+
+Task<Done> Fabric::End::write(std::span<const ConstBytes> parts) {
+    auto done = co_await send(parts);
+    if (process_ != nullptr) co_await yield(*process_);
+    co_return done;
+}
+
+Task<Done> Fabric::End::fill(Bytes into) {
     while (!into.empty()) {
         if (closed_) co_return kGone;
         Nanos due = next_due();
@@ -227,7 +246,7 @@ std::optional<std::size_t> Fabric::draw_break(const Way& way, std::span<const Co
     return below(bytes + 1);
 }
 
-Task<Done> Fabric::End::write(std::span<const ConstBytes> parts) {
+Task<Done> Fabric::End::send(std::span<const ConstBytes> parts) {
     std::optional<std::size_t> breaks_behind = fabric_->draw_break(out_.way, parts);
     std::size_t sent = 0;
     for (ConstBytes part : parts) {
@@ -262,18 +281,23 @@ void Fabric::End::close() {
     out_.room.notify_all();
 }
 
-std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> Fabric::connect(const Way& way) {
+std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> Fabric::connect(const Way& way,
+                                                                            Reactor* from,
+                                                                            Reactor* to) {
     auto link = std::make_shared<Link>(reactor, way);
     std::erase_if(made, [](const auto& one) { return one.expired(); });
     made.push_back(link);
-    return {std::make_unique<End>(shared_from_this(), link, 0),
-            std::make_unique<End>(shared_from_this(), link, 1)};
+    return {std::make_unique<End>(shared_from_this(), link, 0, from),
+            std::make_unique<End>(shared_from_this(), link, 1, to)};
 }
 
 class Fabric::Door final : public Listener {
 public:
-    Door(std::shared_ptr<Fabric> fabric, std::string address)
-        : fabric_(std::move(fabric)), address_(std::move(address)), came_(fabric_->reactor) {
+    Door(std::shared_ptr<Fabric> fabric, std::string address, Reactor* process)
+        : fabric_(std::move(fabric)),
+          address_(std::move(address)),
+          process_(process),
+          came_(process != nullptr ? *process : fabric_->reactor) {
         fabric_->doors[address_] = this;
     }
     ~Door() override { close(); }
@@ -292,6 +316,7 @@ public:
         came_.notify_all();
     }
     std::string address() const override { return address_; }
+    Reactor* process() const { return process_; }
     void come(std::unique_ptr<Stream> stream) {
         waiting_.push_back(std::move(stream));
         came_.notify_all();
@@ -300,6 +325,7 @@ public:
 private:
     std::shared_ptr<Fabric> fabric_;
     std::string address_;
+    Reactor* process_;
     std::deque<std::unique_ptr<Stream>> waiting_;
     bool closed_ = false;
     Signal came_;
@@ -307,18 +333,30 @@ private:
 
 class Fabric::Host final : public Network {
 public:
-    Host(Fabric& fabric, std::string name) : fabric_(fabric), name_(std::move(name)) {}
+    Host(Fabric& fabric, const std::string& name)
+        : fabric_(fabric), name_(name.substr(0, name.find('/'))) {}
 
     Result<std::unique_ptr<Listener>> listen(std::string address) override {
         if (fabric_.doors.contains(address)) return Error{Code::already_exists, "net.listen"};
         return std::unique_ptr<Listener>(
-            std::make_unique<Door>(fabric_.shared_from_this(), std::move(address)));
+            std::make_unique<Door>(fabric_.shared_from_this(), std::move(address), clock));
     }
 
-    // The answer has to come back.
     Task<std::unique_ptr<Stream>> connect(std::string address, Nanos deadline) override {
+        Reactor* process = clock;
+        auto connected = co_await reach(std::move(address), deadline);
+        if (process != nullptr) co_await yield(*process);
+        co_return connected;
+    }
+
+    Reactor* clock = nullptr;
+
+private:
+    // The answer has to come back.
+    Task<std::unique_ptr<Stream>> reach(std::string address, Nanos deadline) {
         Way way{name_, address.substr(0, address.find(':'))};
         Way back{way.second, way.first};
+        Reactor* process = clock;
         if (clock != nullptr) deadline = fabric_.reactor.now() + deadline - clock->now();
         Nanos answer = fabric_.reactor.now() + fabric_.draw_delay(way) + fabric_.draw_delay(back);
         while (fabric_.is_cut(way) || fabric_.is_cut(back) || fabric_.reactor.now() < answer) {
@@ -330,14 +368,11 @@ public:
         }
         auto door = fabric_.doors.find(address);
         if (door == fabric_.doors.end()) co_return Error{Code::unavailable, "net.connect"};
-        auto ends = fabric_.connect(way);
+        auto ends = fabric_.connect(way, process, door->second->process());
         door->second->come(std::move(ends.second));
         co_return std::move(ends.first);
     }
 
-    const Reactor* clock = nullptr;
-
-private:
     Fabric& fabric_;
     std::string name_;
 };
@@ -359,7 +394,7 @@ Network& SimulatedNetwork::at(const std::string& host) {
     return fabric_->host(host);
 }
 
-void SimulatedNetwork::set_clock(const std::string& host, const Reactor& clock) {
+void SimulatedNetwork::set_clock(const std::string& host, Reactor& clock) {
     fabric_->host(host).clock = &clock;
 }
 

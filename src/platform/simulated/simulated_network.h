@@ -30,12 +30,15 @@ public:
     SimulatedNetwork(const SimulatedNetwork&) = delete;
     SimulatedNetwork& operator=(const SimulatedNetwork&) = delete;
 
-    // The network as processes of this host have it; lives as long as this.
+    // The network as processes of this host have it; lives as long as this. "HOST/ANYTHING" is a
+    // process of the host that has a clock of its own.
     // connect(): unavailable (nobody listens there), retry_later (no answer by the deadline).
     Network& at(const std::string& host);
 
-    // By which `host` tells deadlines, if it is not the network's; outlives it.
-    void set_clock(const std::string& host, const Reactor& clock);
+    // On which all that waits for the network at `host`, as at() has it, goes on, and by which it
+    // tells deadlines, if it is not the network's; outlives its streams. For connections and
+    // listeners made from now on.
+    void set_clock(const std::string& host, Reactor& clock);
     // Of every two hosts that have none of their own.
     void set_link(SimulatedLink link);
     void set_link(const std::string& a, const std::string& b, SimulatedLink link);

@@ -160,6 +160,25 @@ TEST(SimulatedNetwork, TellsThePeerThatAProcessIsGone) {
     EXPECT_EQ(sent.code(), Code::unavailable);
 }
 
+TEST(SimulatedNetwork, AProcessThatIsPausedHearsOfNothingUntilItGoesOn) {
+    SimulatedReactor reactor;
+    SkewedReactor process(reactor, {});
+    SimulatedNetwork network(reactor, 1);
+    network.set_clock("b/1", process);
+    auto listener = network.at("b/1").listen("b:1");
+    auto near = reactor.run(network.at("a").connect("b:1", kSecond));
+    ASSERT_TRUE(near.ok());
+    auto far = reactor.run(listener.value()->accept());
+    ASSERT_TRUE(far.ok());
+    process.pause_until(3 * kSecond);
+    std::array<ConstBytes, 1> parts = {std::as_bytes(std::span("x", 1))};
+    ASSERT_TRUE(reactor.run(near.value()->write(parts)).ok());
+    EXPECT_LT(reactor.now(), kSecond);
+    std::array<std::byte, 1> into;
+    ASSERT_TRUE(reactor.run(far.value()->read(into)).ok());
+    EXPECT_EQ(reactor.now(), 3 * kSecond);
+}
+
 TEST(SimulatedNetwork, SaysWhyItCannotConnect) {
     Pair pair;
     auto nobody = pair.reactor.run(pair.network.at("a").connect("b:2", kSecond));

@@ -11,14 +11,19 @@ constexpr std::int64_t kMillion = 1'000'000;
 
 bool SimulatedReactor::step() {
     std::size_t ran = run_ready();
-    for (SkewedReactor* view : views_) ran += view->run_ready();
+    // By number: what runs may make further ones.
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+        if (!views_[i]->paused()) ran += views_[i]->run_ready();
+    }
     if (ran > 0) return true;
     Nanos due = next_due();
     for (const SkewedReactor* view : views_) due = std::min(due, view->next_due_of_base());
     if (due == kNever) return false;
     now_ = std::max(now_, due);
     fire_timers();
-    for (SkewedReactor* view : views_) view->fire_timers();
+    for (SkewedReactor* view : views_) {
+        if (!view->paused()) view->fire_timers();
+    }
     return true;
 }
 
@@ -38,6 +43,7 @@ Nanos SkewedReactor::at(Nanos base) const {
 }
 
 Nanos SkewedReactor::next_due_of_base() const {
+    if (paused() && has_ready()) return paused_until_;
     Nanos due = next_due();
     if (due == kNever) return kNever;
     // Far off, as what waits for ever is, the base's own clock does.
@@ -48,7 +54,7 @@ Nanos SkewedReactor::next_due_of_base() const {
     Nanos base = since / rate * kMillion + since % rate * kMillion / rate;
     base = std::max<Nanos>(base - 2, 0);
     while (at(base) < due) ++base;
-    return base;
+    return std::max(base, paused_until_);
 }
 
 }  // namespace weft

@@ -71,6 +71,10 @@ public:
     Nanos now() const override { return at(base_.now()); }
     std::int64_t wall_now() const override { return base_.wall_now() + skew_.wall_offset; }
     std::uint64_t random() override { return base_.random(); }
+    // The process is stopped until then, of the base's clock: its own clocks go on, and nothing of
+    // it runs. A moment that has passed ends that.
+    void pause_until(Nanos base) { paused_until_ = base; }
+    bool paused() const { return paused_until_ > base_.now(); }
 
 private:
     friend class SimulatedReactor;
@@ -80,6 +84,7 @@ private:
 
     SimulatedReactor& base_;
     ClockSkew skew_;
+    Nanos paused_until_ = 0;
 };
 
 }  // namespace weft

@@ -38,6 +38,35 @@ TEST(SkewedReactor, WhoSleepsThereSleepsByItsClock) {
     }
 }
 
+TEST(SkewedReactor, WhatIsPausedDoesNothingUntilItGoesOn) {
+    SimulatedReactor base;
+    SkewedReactor view(base, {.offset = 3, .rate_ppm = 10'000, .wall_offset = 0});
+    Nanos woke = 0;
+    Nanos other = 0;
+    view.pause_until(5 * kSecond);
+    EXPECT_TRUE(view.paused());
+    Task<Done> early = sleep_on(&view, kSecond, &woke);
+    early.start(std::noop_coroutine());
+    ASSERT_TRUE(base.run(sleep_on(&base, 4 * kSecond, &other)).ok());
+    EXPECT_EQ(woke, 0);
+    while (!early.ended()) ASSERT_TRUE(base.step());
+    EXPECT_EQ(base.now(), 5 * kSecond);
+    EXPECT_EQ(woke, view.now());
+    EXPECT_FALSE(view.paused());
+}
+
+TEST(SkewedReactor, WhatIsReadyWhereItIsPausedRunsThen) {
+    SimulatedReactor base;
+    SkewedReactor view(base, {});
+    auto hop = [](Reactor* to) -> Task<Done> {
+        co_await yield(*to);
+        co_return Done{};
+    };
+    view.pause_until(kSecond);
+    ASSERT_TRUE(base.run(hop(&view)).ok());
+    EXPECT_EQ(base.now(), kSecond);
+}
+
 TEST(SkewedReactor, TheWallClockJumpsAndTheMonotonicOneDoesNot) {
     SimulatedReactor base;
     std::int64_t wall = base.wall_now();
