@@ -49,7 +49,7 @@ bool World::lies() {
     if (chance_->one_in(2) && !start_again(Lost::process)) return false;
     if (!work_and_pause() || !settle(Lost::nothing)) return false;
     bool restarts = chance_->one_in(2);
-    if (restarts && (!stop_and_start() || !work_and_pause())) return false;
+    if (restarts && (!stop_and_start(true) || !work_and_pause())) return false;
     // What a loss of power tears has to be made whole before more of it goes.
     bool power = chance_->one_in(3) && !settings_.power_safe;
     if (power) crash(true);
@@ -72,7 +72,7 @@ bool World::lies() {
 // The stop puts the journal, which no scrub reads, into stripes. A start may find that a drive's
 // tables are beyond use.
 bool World::find_lies() {
-    if (!stop_and_start()) return false;
+    if (!stop_and_start(true)) return false;
     if (!refused_.empty()) return true;
     // Slots that a drive has forgotten are made anew; then all is there that a check looks at.
     if (!finish_done(until_whole(), "redundancy after lies")) return false;

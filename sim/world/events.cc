@@ -66,7 +66,7 @@ bool World::happen(Event kind) {
         case Event::power_loss:
             return start_again(Lost::power);
         case Event::stop:
-            return stop_and_start();
+            return stop_and_start(!settings_.network.drives || chance_->one_in(2));
         case Event::lose_drives:
             return lose_drives();
         case Event::crash_degraded:
@@ -95,6 +95,10 @@ bool World::happen(Event kind) {
             return full_drives();
         case Event::outlive:
             return outlive();
+        case Event::pause:
+            return pause_compute();
+        case Event::drives_end:
+            return drives_end();
     }
     return true;
 }
@@ -147,9 +151,10 @@ bool World::start_and_end(bool power) {
     return true;
 }
 
-bool World::stop_and_start() {
+// What it leaves has to be safe from loss of power.
+bool World::stop_and_start(bool with_drives) {
     if (!close_cleanly() || !stop()) return false;
-    crash(true);
+    crash(with_drives);
     return start() && settle(Lost::process);
 }
 
@@ -190,16 +195,12 @@ bool World::tell_of_loss(const std::vector<std::size_t>& victims) {
 bool World::replace(const std::vector<std::size_t>& victims) {
     for (std::size_t victim : victims) {
         DriveId fresh{map_.drives_made++};
-        add_disk();
         Result<DriveEntry> entry = Error{Code::invalid, "sim"};
-        if (!finish(format_disk(&reactor_, disks_.back().get(), fresh), &entry, "format")) {
-            return false;
-        }
+        if (!make_drive(fresh, &entry)) return false;
         entry.value().domain = map_.drives[victim].domain;
         map_.drives[victim] = entry.value();
-        serve_drive(fresh);
         std::shared_ptr<Disk> disk = disks_.back();
-        if (!finish(drives_->attach(std::move(disk), map_.cluster), &entry, "attach")) return false;
+        if (!finish_done(drives_->attach(fresh, std::move(disk)), "attach")) return false;
     }
     ++map_.epoch.value;
     return finish_done(compute_->set_map(map_), "a map with new drives");
@@ -283,10 +284,10 @@ bool World::outage() {
     set_gone(victims, false);
     // Who was away at the start is attached now.
     for (std::size_t victim : victims) {
-        std::shared_ptr<Disk> disk = disks_[map_.drives[victim].id.value];
-        Result<DriveEntry> entry = Error{Code::invalid, "sim"};
-        bool attached = !crashes || finish(drives_->attach(std::move(disk), map_.cluster), &entry,
-                                           "attach after an outage");
+        DriveId id = map_.drives[victim].id;
+        std::shared_ptr<Disk> disk = disks_[id.value];
+        if (!crashes) continue;
+        bool attached = finish_done(drives_->attach(id, std::move(disk)), "attach after an outage");
         if (!attached) return false;
     }
     ++map_.epoch.value;
@@ -320,7 +321,7 @@ bool World::rot() {
     std::size_t victim = chosen.back();
     chosen.pop_back();
     spoil(victim);
-    if (!work_and_pause() || !stop_and_start()) return false;
+    if (!work_and_pause() || !stop_and_start(true)) return false;
     if (!check_findings()) return false;
     set_gone(chosen, true);
     if (!settle(Lost::nothing) || !tell_of_loss(chosen) || !replace(chosen)) return false;
@@ -370,22 +371,34 @@ bool World::damage() {
     return give_up(victims);
 }
 
-// The one before goes on until the next event, with all its duties, but without clients.
+// The one before goes on until the next event, with all its duties, but without clients; half the
+// time it has done nothing for a while, and does not know of the other when it goes on.
+bool World::begin_successor() {
+    Nanos away = 0;
+    if (network_ != nullptr && chance_->one_in(2)) away = draw_away();
+    if (away > 0) {
+        say("compute's process does nothing for " + std::to_string(away / kMicrosecond) + " us");
+        network_->compute_process(turn_).pause_until(reactor_.now() + away);
+    }
+    before_ = std::move(compute_);
+    far_drives_before_ = std::move(far_drives_);
+    turn_ = (turn_ + 1) % kComputeProcesses;
+    ++map_.epoch.value;
+    make_compute();
+    return finish_done(open_over(compute_.get(), map_, map_.epoch), "taking over");
+}
+
 bool World::take_over() {
     being_left_ = true;
     commons_->be_left(true);
     mounts_->be_left(true);
-    before_ = std::move(compute_);
-    far_drives_before_ = std::move(far_drives_);
-    ++map_.epoch.value;
-    make_compute();
-    if (!finish_done(open_over(compute_.get(), map_, map_.epoch), "taking over")) return false;
+    if (!begin_successor()) return false;
     gate_ = std::make_unique<Gate>(reactor_);
     working_ = false;
     leave_clients();
     if (network_ != nullptr) {
         network_->end_server();
-        network_->serve(*compute_);
+        network_->serve(*compute_, turn_);
     }
     being_left_ = false;
     commons_->be_left(false);

@@ -4,7 +4,7 @@
 
 namespace weft::sim {
 
-Task<DriveEntry> format_disk(SimulatedReactor* reactor, SimulatedDisk* disk, DriveId id) {
+Task<DriveEntry> format_disk(Reactor* reactor, SimulatedDisk* disk, DriveId id) {
     drive::NewDrive made;
     made.cluster = kClusterNumber;
     made.drive = id;

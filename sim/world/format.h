@@ -2,14 +2,13 @@
 
 #include "model/cluster/cluster_map.h"
 #include "platform/simulated/simulated_disk.h"
-#include "platform/simulated/simulated_reactor.h"
 
 namespace weft::sim {
 
 inline constexpr std::uint64_t kClusterNumber = 4711;
 inline constexpr std::uint32_t kSlotBytes = 1 * kMiB;
 
-// Makes the disk an empty drive, alone in its failure domain.
-Task<DriveEntry> format_disk(SimulatedReactor* reactor, SimulatedDisk* disk, DriveId id);
+// Makes the disk an empty drive, alone in its failure domain, by the drive's own clock.
+Task<DriveEntry> format_disk(Reactor* reactor, SimulatedDisk* disk, DriveId id);
 
 }  // namespace weft::sim

@@ -23,14 +23,14 @@ constexpr Nanos kWallOffsetMost = 24 * 3600 * kSecond;
 // What compute's process has at its end of the network.
 class ClientNetwork::Server : public SessionHost {
 public:
-    Server(ClientNetwork& network, compute::ComputeRole& compute)
-        : network_(network), compute_(compute) {
+    Server(ClientNetwork& network, compute::ComputeRole& compute, std::size_t turn)
+        : network_(network), clock_(network.compute_process(turn)), compute_(compute) {
         auto find = [](const std::string&) {
             return std::optional<FilesystemId>(kFilesystem);
         };
-        door_ = std::make_unique<embedded::RemoteDoor>(network.reactor_, compute, *this, find,
+        door_ = std::make_unique<embedded::RemoteDoor>(clock_, compute, *this, find,
                                                        compute.lease_terms());
-        auto listener = network.network_.at(kCompute).listen(kAddress);
+        auto listener = network.network_.at(compute_host(turn)).listen(kAddress);
         CHECK(listener.ok());
         door_->serve(std::move(listener).value());
     }
@@ -49,7 +49,7 @@ public:
     }
 
     Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override {
-        auto relay = std::make_unique<Relay>(network_.reactor_, holder);
+        auto relay = std::make_unique<Relay>(clock_, holder);
         SessionId id = co_await or_return(compute_.open_session(relay.get(), client));
         relay->when_ended([this, id] { note_over(id, false); });
         sessions_[id] = {client.number, std::move(relay)};
@@ -75,6 +75,7 @@ private:
     }
 
     ClientNetwork& network_;
+    SkewedReactor& clock_;
     compute::ComputeRole& compute_;
     std::map<SessionId, Session> sessions_;
     bool stopping_ = false;
@@ -130,10 +131,10 @@ ClientNetwork::ClientNetwork(SimulatedReactor& reactor, std::uint64_t seed,
 
 ClientNetwork::~ClientNetwork() = default;
 
-void ClientNetwork::serve(compute::ComputeRole& compute) {
+void ClientNetwork::serve(compute::ComputeRole& compute, std::size_t turn) {
     CHECK(server_ == nullptr);
     come_.clear();
-    server_ = std::make_unique<Server>(*this, compute);
+    server_ = std::make_unique<Server>(*this, compute, turn);
 }
 
 void ClientNetwork::end_server() {
@@ -169,23 +170,45 @@ void ClientNetwork::set_link(const std::string& host, SimulatedLink link) {
 }
 
 // The rate is any within its bounds, or just at one of them.
-Reactor& ClientNetwork::clock_of(const std::string& host) {
-    if (rate_ppm_most_ == 0) return reactor_;
+ClockSkew ClientNetwork::draw_skew(const std::string& host) const {
+    ClockSkew skew;
+    if (rate_ppm_most_ == 0) return skew;
+    std::mt19937_64 chance(siphash({seed_, 29}, bytes_of(host)));
+    auto below = [&chance](Nanos bound) {
+        return static_cast<Nanos>(chance() % static_cast<std::uint64_t>(bound));
+    };
+    skew.offset = below(kOffsetMost);
+    skew.wall_offset = below(2 * kWallOffsetMost) - kWallOffsetMost;
+    skew.rate_ppm = below(2 * rate_ppm_most_ + 1) - rate_ppm_most_;
+    if (below(2) == 0) skew.rate_ppm = below(2) == 0 ? rate_ppm_most_ : -rate_ppm_most_;
+    return skew;
+}
+
+SkewedReactor& ClientNetwork::own_clock(const std::string& host, bool differs) {
     auto& clock = clocks_[host];
     if (clock == nullptr) {
-        std::mt19937_64 chance(siphash({seed_, 29}, bytes_of(host)));
-        auto below = [&chance](Nanos bound) {
-            return static_cast<Nanos>(chance() % static_cast<std::uint64_t>(bound));
-        };
-        ClockSkew skew;
-        skew.offset = below(kOffsetMost);
-        skew.wall_offset = below(2 * kWallOffsetMost) - kWallOffsetMost;
-        skew.rate_ppm = below(2 * rate_ppm_most_ + 1) - rate_ppm_most_;
-        if (below(2) == 0) skew.rate_ppm = below(2) == 0 ? rate_ppm_most_ : -rate_ppm_most_;
+        ClockSkew skew = differs ? draw_skew(host) : ClockSkew();
         clock = std::make_unique<SkewedReactor>(reactor_, skew);
         network_.set_clock(host, *clock);
     }
     return *clock;
+}
+
+Reactor& ClientNetwork::clock_of(const std::string& host) {
+    if (rate_ppm_most_ == 0) return reactor_;
+    return own_clock(host, true);
+}
+
+std::string ClientNetwork::compute_host(std::size_t turn) {
+    return std::string(kComputeHost) + "/" + std::to_string(turn);
+}
+
+SkewedReactor& ClientNetwork::compute_process(std::size_t turn) {
+    return own_clock(compute_host(turn), false);
+}
+
+SkewedReactor& ClientNetwork::drive_process(const std::string& host) {
+    return own_clock(host, true);
 }
 
 std::unique_ptr<Way> ClientNetwork::connect(const std::string& host) {

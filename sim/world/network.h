@@ -17,6 +17,8 @@
 namespace weft::sim {
 
 inline constexpr const char* kComputeHost = "compute";
+// Its processes take turns: one may still run when the next has taken over.
+inline constexpr std::size_t kComputeProcesses = 2;
 
 // The network of a run, and what the product has at both of its ends: the door of the compute
 // role's process, and a connection in each client's.
@@ -25,8 +27,8 @@ public:
     ClientNetwork(SimulatedReactor& reactor, std::uint64_t seed, const NetworkSettings& settings);
     ~ClientNetwork();
 
-    // From now on connections come to this one.
-    void serve(compute::ComputeRole& compute);
+    // From now on connections come to this one, which runs as compute_process(turn).
+    void serve(compute::ComputeRole& compute, std::size_t turn);
     // Compute's process ends anywhere: call before the role goes. forget() comes behind that.
     void end_server();
     void forget();
@@ -43,6 +45,11 @@ public:
     void set_link(const std::string& host, SimulatedLink link);
 
     SimulatedNetwork& wires() { return network_; }
+    // What a process of compute's runs on; its host's name there.
+    SkewedReactor& compute_process(std::size_t turn);
+    static std::string compute_host(std::size_t turn);
+    // The same of a drive's process, whose clocks are its own where clients have such.
+    SkewedReactor& drive_process(const std::string& host);
 
     // What the process on this host runs on: its clocks are its own, if the run's settings say so.
     Reactor& clock_of(const std::string& host);
@@ -53,6 +60,8 @@ private:
     class Server;
     class FarWay;
     std::optional<Way::Over> over(SessionId session) const;
+    ClockSkew draw_skew(const std::string& host) const;
+    SkewedReactor& own_clock(const std::string& host, bool differs);
 
     SimulatedReactor& reactor_;
     std::uint64_t seed_;

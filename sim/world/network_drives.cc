@@ -8,29 +8,6 @@ std::string host_of(DriveId drive) {
     return "drive" + std::to_string(drive.value);
 }
 
-DriveDoors::DriveDoors(Reactor& reactor, SimulatedNetwork& network, DriveService& drives)
-    : reactor_(reactor), network_(network), drives_(drives), gate_(reactor) {}
-
-void DriveDoors::open(DriveId drive) {
-    if (listeners_.contains(drive)) return;
-    std::string host = host_of(drive);
-    auto listening = network_.at(host).listen(host + ":1");
-    CHECK(listening.ok());
-    listeners_[drive] = std::move(listening).value();
-    gate_.spawn(accept_all(listeners_[drive].get()));
-}
-
-Task<Done> DriveDoors::accept_all(Listener* listener) {
-    for (;;) {
-        auto stream = co_await or_return(co_await listener->accept());
-        gate_.spawn(serve(std::make_unique<Served>(reactor_, std::move(stream), drives_)));
-    }
-}
-
-Task<Done> DriveDoors::serve(std::unique_ptr<Served> served) {
-    co_return co_await served->peer.run();
-}
-
 struct FarDrives::Line {
     Line(Reactor& reactor, std::unique_ptr<Stream> stream, Nanos deadline_after)
         : peer(reactor, std::move(stream), nullptr), drives(reactor, peer, deadline_after) {}

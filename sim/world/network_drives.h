@@ -5,7 +5,6 @@
 #include "platform/simulated/simulated_network.h"
 #include "roles/remote/remote_drives.h"
 
-#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,30 +13,6 @@ namespace weft::sim {
 
 // The host of a drive; each drive is a process of its own on the network.
 std::string host_of(DriveId drive);
-
-// Where drives are served: a door each.
-class DriveDoors {
-public:
-    DriveDoors(Reactor& reactor, SimulatedNetwork& network, DriveService& drives);
-    // Call for each drive, before anybody connects to it.
-    void open(DriveId drive);
-
-private:
-    struct Served {
-        Served(Reactor& reactor, std::unique_ptr<Stream> stream, DriveService& drives)
-            : server(drives), peer(reactor, std::move(stream), &server) {}
-        remote::DriveServer server;
-        rpc::Peer peer;
-    };
-    Task<Done> accept_all(Listener* listener);
-    static Task<Done> serve(std::unique_ptr<Served> served);
-
-    Reactor& reactor_;
-    SimulatedNetwork& network_;
-    DriveService& drives_;
-    std::map<DriveId, std::unique_ptr<Listener>> listeners_;
-    Gate gate_;
-};
 
 // Drives as compute's process reaches them: a connection each, made anew when it is lost. A call
 // meanwhile ends with unavailable.

@@ -75,7 +75,24 @@ bool World::start_alone() {
     prepare_processes();
     Nanos begun = reactor_.now();
     if (!finish_done(start_roles(), "start")) return false;
-    network_->serve(*compute_);
+    network_->serve(*compute_, turn_);
+    commons_->compute_begins(compute_.get(), begun + settings_.compute.lock_grace);
+    return true;
+}
+
+// The one before goes on, without its clients.
+bool World::take_over_alone() {
+    say("another process takes over");
+    before_.reset();
+    far_drives_before_.reset();
+    network_->forget();
+    commons_->compute_ends();
+    ++tally_.crashes;
+    ++lives_;
+    network_->end_server();
+    Nanos begun = reactor_.now();
+    if (!begin_successor()) return false;
+    network_->serve(*compute_, turn_);
     commons_->compute_begins(compute_.get(), begun + settings_.compute.lock_grace);
     return true;
 }
@@ -125,6 +142,13 @@ bool World::outlive() {
     return power ? outlive_power_loss() : outlive_crashes();
 }
 
+bool World::end_and_start_alone(bool briefly) {
+    if (chance_->one_in(4)) return take_over_alone();
+    if (!end_alone()) return false;
+    be_down(briefly);
+    return start_alone();
+}
+
 // Again and again, and once in a while where somebody cannot hear of it.
 bool World::outlive_crashes() {
     std::uint64_t ends = 1 + chance_->below(kEndsMost);
@@ -133,9 +157,7 @@ bool World::outlive_crashes() {
         bool cut = chance_->one_in(3);
         if (cut) say("nothing passes from and to " + host);
         if (cut) network_->cut(host, true, true);
-        if (!end_alone()) return false;
-        be_down(cut);
-        if (!start_alone()) return false;
+        if (!end_and_start_alone(cut)) return false;
         if (cut && working_) work();
         network_->mend(host);
         if (cut) say("it passes again");

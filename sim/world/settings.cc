@@ -85,9 +85,10 @@ void draw_events(Chance& chance, WorldSettings& settings) {
 
 std::string_view name_of(Event event) {
     static constexpr std::array<std::string_view, kEvents> kNames = {
-        "crash",      "power_loss", "stop",        "lose_drives", "crash_degraded", "outage",
-        "rot",        "take_over",  "damage",      "reset",       "partition",      "slow_link",
-        "drives_cut", "lies",       "slow_drives", "full_drives", "outlive"};
+        "crash",       "power_loss", "stop",       "lose_drives", "crash_degraded",
+        "outage",      "rot",        "take_over",  "damage",      "reset",
+        "partition",   "slow_link",  "drives_cut", "lies",        "slow_drives",
+        "full_drives", "outlive",    "pause",      "drives_end"};
     return kNames[static_cast<std::size_t>(event)];
 }
 
@@ -129,6 +130,8 @@ void draw_drive_network(Chance& chance, WorldSettings& settings) {
     link.piece_bytes_most = (4 * kKiB) << chance.below(5);
     network.drive_deadline = (100 * kMillisecond) << chance.below(5);
     if (network.drives) settings.events.push_back(Event::drives_cut);
+    bool drives_end = !chance.one_in(3);
+    if (network.drives && drives_end) settings.events.push_back(Event::drives_end);
 }
 
 void draw_faults(Chance& chance, WorldSettings& settings) {
@@ -173,6 +176,8 @@ void draw_mounts(Chance& chance, WorldSettings& settings) {
 void draw_outliving(Chance& chance, WorldSettings& settings) {
     bool happens = !chance.one_in(3);
     if (happens && settings.network.clients) settings.events.push_back(Event::outlive);
+    bool pauses = chance.one_in(3);
+    if (pauses && settings.network.clients) settings.events.push_back(Event::pause);
 }
 
 std::string to_text(const WorldSettings& settings) {

@@ -34,8 +34,11 @@ enum class Event {
     full_drives,  // The filesystems that their files are on have no room.
     // Where clients come over a network:
     outlive,  // Compute's process alone crashes, stops or loses power, and starts again.
+    pause,    // It does nothing for a while.
+    // Where drives are reached over a network:
+    drives_end,  // Processes of up to m of them end or pause, and compute's goes on.
 };
-inline constexpr std::size_t kEvents = 17;
+inline constexpr std::size_t kEvents = 19;
 inline constexpr std::size_t kEventsInPlace = 9;
 inline constexpr std::size_t kEventsOfClients = 12;
 inline constexpr std::size_t kEventsOfNetworks = 13;

@@ -113,11 +113,18 @@ bool World::finish_done(Task<Done> task, const char* what) {
     return finish(std::move(task), &done, what);
 }
 
-void World::add_disk() {
-    auto disk = std::make_shared<SimulatedDisk>(reactor_, settings_.drive_bytes);
+bool World::make_drive(DriveId drive, Result<DriveEntry>* entry) {
+    CHECK(drive.value == disks_.size());
+    Reactor& clock = drives_->clock_of(drive);
+    auto disk = std::make_shared<SimulatedDisk>(clock, settings_.drive_bytes);
     disk->set_power_safe(settings_.power_safe);
     set_usual_speed(*disk);
-    disks_.push_back(std::move(disk));
+    disks_.push_back(disk);
+    const NetworkSettings& network = settings_.network;
+    if (network.drives) {
+        network_->wires().set_link(kComputeHost, host_of(drive), network.drive_link);
+    }
+    return finish(format_disk(&clock, disk.get(), drive), entry, "format");
 }
 
 ClusterMap World::make_map() const {
@@ -141,12 +148,12 @@ ClusterMap World::make_map() const {
 
 bool World::make_cluster() {
     map_ = make_map();
+    ClientNetwork* between = settings_.network.drives ? network_.get() : nullptr;
+    drives_ = std::make_unique<DriveProcesses>(reactor_, between, watch_);
+    watch_.serve_by(drives_.get());
     for (std::uint32_t i = 0; i < settings_.drive_count; ++i) {
-        add_disk();
         Result<DriveEntry> entry = Error{Code::invalid, "sim"};
-        if (!finish(format_disk(&reactor_, disks_[i].get(), DriveId{i}), &entry, "format")) {
-            return false;
-        }
+        if (!make_drive(DriveId{i}, &entry)) return false;
         map_.drives.push_back(entry.value());
     }
     map_.drives_made = settings_.drive_count;
@@ -157,9 +164,9 @@ bool World::make_cluster() {
 Task<Done> World::start_roles() {
     refused_.clear();
     for (const DriveEntry& entry : map_.drives) {
-        if (entry.state == DriveState::failed) continue;
+        if (entry.state == DriveState::failed || down_.contains(entry.id)) continue;
         std::shared_ptr<Disk> disk = disks_[entry.id.value];
-        auto attached = co_await drives_->attach(std::move(disk), map_.cluster);
+        auto attached = co_await drives_->attach(entry.id, std::move(disk));
         bool there = attached.ok() || attached.code() == Code::unavailable;
         if (ruined_.contains(entry.id)) {  // Or not, and that is no news.
             if (!attached.ok()) refused_.insert(entry.id);
@@ -171,27 +178,29 @@ Task<Done> World::start_roles() {
     co_return co_await compute_->create_filesystem(kFilesystem);
 }
 
-void World::serve_drive(DriveId drive) {
-    if (doors_ == nullptr) return;
-    network_->wires().set_link(kComputeHost, host_of(drive), settings_.network.drive_link);
-    doors_->open(drive);
+Reactor& World::compute_clock() {
+    if (network_ == nullptr) return reactor_;
+    return network_->compute_process(turn_);
 }
 
 void World::make_compute() {
+    if (network_ != nullptr) network_->compute_process(turn_).pause_until(0);
+    Reactor& clock = compute_clock();
     DriveService* drives = &watch_;
-    if (doors_ != nullptr) {
-        far_drives_ = std::make_unique<FarDrives>(reactor_, network_->wires(), kComputeHost,
+    if (settings_.network.drives) {
+        far_drives_ = std::make_unique<FarDrives>(clock, network_->wires(),
+                                                  ClientNetwork::compute_host(turn_),
                                                   settings_.network.drive_deadline);
         drives = far_drives_.get();
     }
-    compute_ = std::make_unique<compute::ComputeRole>(reactor_, *drives, settings_.compute);
+    compute_ = std::make_unique<compute::ComputeRole>(clock, *drives, settings_.compute);
 }
 
 // The process starts: at a new epoch, from the drives alone.
 bool World::start() {
     prepare_start();
     if (!finish_done(start_roles(), "start")) return false;
-    if (network_ != nullptr) network_->serve(*compute_);
+    if (network_ != nullptr) network_->serve(*compute_, turn_);
     return open_clients();
 }
 
@@ -203,12 +212,6 @@ void World::prepare_start() {
 void World::prepare_processes() {
     say("start");
     ++map_.epoch.value;
-    drives_ = std::make_unique<drive::DriveRole>(reactor_);
-    watch_.serve_by(drives_.get());
-    if (settings_.network.drives) {
-        doors_ = std::make_unique<DriveDoors>(reactor_, network_->wires(), watch_);
-        for (const DriveEntry& entry : map_.drives) serve_drive(entry.id);
-    }
     make_compute();
 }
 
@@ -393,17 +396,26 @@ void World::crash(bool power_loss) {
     end_roles(power_loss);
 }
 
+// Where drives have processes of their own these go on, half the time.
 void World::end_roles(bool power_loss) {
+    if (settings_.network.drives && chance_->one_in(3)) lose_what_is_on_its_way();
     if (network_ != nullptr) network_->end_server();
     before_.reset();
     compute_.reset();
     if (network_ != nullptr) network_->forget();
     far_drives_before_.reset();
     far_drives_.reset();
-    doors_.reset();
-    drives_.reset();
+    bool drives_too = power_loss || !settings_.network.drives || chance_->one_in(2);
+    if (drives_too) drives_->end_all();
     if (!power_loss) return;
     for (auto& disk : disks_) disk->lose_power();
+}
+
+// As where compute's machine ends with its process.
+void World::lose_what_is_on_its_way() {
+    for (const DriveEntry& entry : map_.drives) {
+        network_->wires().reset(kComputeHost, host_of(entry.id));
+    }
 }
 
 // They are gone, as their processes are.
@@ -452,6 +464,7 @@ std::string World::run() {
     tally_.simulated = reactor_.now();
     tell_counters();
     crash(false);
+    drives_->end_all();
     return failure_;
 }
 

@@ -5,7 +5,6 @@
 #include "platform/simulated/simulated_disk.h"
 #include "platform/simulated/simulated_reactor.h"
 #include "roles/compute/compute_role.h"
-#include "roles/drive/drive_role.h"
 #include "sim/world/client.h"
 #include "sim/world/cuts.h"
 #include "sim/world/drive_watch.h"
@@ -24,7 +23,7 @@ namespace weft::sim {
 
 class ClientNetwork;
 class Commons;
-class DriveDoors;
+class DriveProcesses;
 class FarDrives;
 class Mounts;
 class Way;
@@ -83,9 +82,10 @@ private:
     void note_loss(Actor* actor);
     std::unique_ptr<Way> way_of(const std::string& host);
     Task<Done> start_roles();
-    void add_disk();
-    void serve_drive(DriveId drive);
+    bool make_drive(DriveId drive, Result<DriveEntry>* entry);
+    Reactor& compute_clock();
     void make_compute();
+    void lose_what_is_on_its_way();
     ClusterMap make_map() const;
 
     // events.cc
@@ -97,7 +97,7 @@ private:
     void aim();
     bool start_in_the_end(bool power, Lost* lost);
     bool start_and_end(bool power);
-    bool stop_and_start();
+    bool stop_and_start(bool with_drives);
     bool lose_drives();
     bool rebuild_again(const std::vector<std::size_t>& victims);
     Task<Done> sync_and_rest();
@@ -136,6 +136,13 @@ private:
     void let_pass(Nanos duration);
     bool work_again();
 
+    // process_events.cc
+    Nanos draw_away();
+    void let_down(DriveId drive, Nanos duration);
+    bool raise_drives();
+    bool drives_end();
+    bool pause_compute();
+
     // outlive_events.cc
     bool outlive();
     bool outlive_crashes();
@@ -144,6 +151,9 @@ private:
     void end_compute(bool power);
     bool start_in_part();
     bool start_alone();
+    bool take_over_alone();
+    bool end_and_start_alone(bool briefly);
+    bool begin_successor();
     bool all_are_back();
     void be_down(bool briefly);
     bool let_actors_rest();
@@ -170,15 +180,16 @@ private:
     std::set<DriveId> ruined_;                           // May be no drives any more.
     std::set<DriveId> refused_;  // Of these, those that the last start found to be none.
     std::unique_ptr<ClientNetwork> network_;  // If the run has one.
-    std::unique_ptr<drive::DriveRole> drives_;
+    std::set<DriveId> down_;  // Their processes have ended, and do not start with the cluster.
+    std::unique_ptr<DriveProcesses> drives_;
     DriveWatch watch_{[this](std::string what) {
         fail("drives", std::move(what));
     }};
     std::unique_ptr<Mounts> mounts_;  // Compute calls these, so it goes before they do.
-    // Where drives are reached over the network: their ends, and those of the two computes.
-    std::unique_ptr<DriveDoors> doors_;
+    // Where drives are reached over the network: the ends of the two computes.
     std::unique_ptr<FarDrives> far_drives_before_;
     std::unique_ptr<FarDrives> far_drives_;
+    std::size_t turn_ = 0;                          // Whose it is among compute's processes.
     std::unique_ptr<compute::ComputeRole> before_;  // Was taken over from, and still runs.
     std::unique_ptr<compute::ComputeRole> compute_;
     std::uint64_t lives_ = 0;  // Of compute's process that have ended.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sim/world/drive_processes.h"
 #include "sim/world/history.h"
 #include "sim/world/network.h"
 #include "sim/world/network_client.h"
