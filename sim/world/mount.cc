@@ -16,17 +16,18 @@ Task<SessionId> MountHost::open_session(LeaseHolder* holder, weft::Client client
     auto opened = co_await way_->open_session(inner, client);
     if (opened.ok()) {
         session_ = opened.value();
+        ++sessions_;
         over_ = false;
     }
     co_return opened;
 }
 
-Mount::Mount(Reactor& reactor, std::uint64_t seed, const MountSettings& settings, MountHost& host,
+Mount::Mount(std::uint64_t seed, const MountSettings& settings, MountHost& host,
              FilesystemId filesystem)
-    : reactor_(reactor),
+    : reactor_(host.clock()),
       host_(host),
-      kernel_(reactor, seed, settings.minor, settings.notice_delay),
-      role_(reactor, host.compute(), kernel_.channel(), filesystem, SessionId()) {}
+      kernel_(reactor_, seed, settings.minor, settings.notice_delay),
+      role_(reactor_, host.compute(), kernel_.channel(), filesystem, SessionId()) {}
 
 Mount::~Mount() {
     host_.end_recalls();

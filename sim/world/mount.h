@@ -20,9 +20,13 @@ public:
 
     ComputeService& compute() { return way_->compute(); }
     // Compute has ended the session, and the mount has no other yet.
-    bool session_is_over() const { return over_ || way_->over(session_).has_value(); }
+    bool session_is_over() const {
+        return over_ || way_->closed() || way_->over(session_).has_value();
+    }
     // How many sessions there were.
-    std::uint64_t sessions() const { return holders_.size(); }
+    std::uint64_t sessions() const { return sessions_; }
+    // What the mount's process runs on.
+    Reactor& clock() { return way_->clock() != nullptr ? *way_->clock() : reactor_; }
     // No recall is under way any more; end_way() comes when nobody uses compute() any more.
     void end_recalls() {
         for (auto& holder : holders_) holder->relay.end();
@@ -31,6 +35,7 @@ public:
 
     Task<SessionId> open_session(LeaseHolder* holder, weft::Client client) override;
     Task<Done> close_session(SessionId session) override { return way_->close_session(session); }
+    const LeaseTerm* lease_term() const override { return way_->lease_term(); }
 
 private:
     struct Holder final : LeaseHolder {
@@ -41,6 +46,7 @@ private:
             if (host.holders_.back().get() == this) host.over_ = true;
             relay.session_ended();
         }
+        void term_ended() override { relay.term_ended(); }
         MountHost& host;
         Relay relay;
     };
@@ -49,6 +55,7 @@ private:
     std::unique_ptr<Way> way_;
     std::vector<std::unique_ptr<Holder>> holders_;
     SessionId session_;
+    std::uint64_t sessions_ = 0;
     bool over_ = false;
 };
 
@@ -56,7 +63,7 @@ private:
 // its process ends.
 class Mount {
 public:
-    Mount(Reactor& reactor, std::uint64_t seed, const MountSettings& settings, MountHost& host,
+    Mount(std::uint64_t seed, const MountSettings& settings, MountHost& host,
           FilesystemId filesystem);
     // As if the process had ended.
     ~Mount();

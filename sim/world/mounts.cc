@@ -119,7 +119,7 @@ Task<Done> Mounts::begin_mount(std::unique_ptr<Way> way) {
     hosts_in_use_.push_back(host);
     std::uint64_t client = ++last_client_;
     mounts_.push_back(
-        std::make_unique<Mount>(reactor_, seed_ + client, settings_, *host, directory_.filesystem));
+        std::make_unique<Mount>(seed_ + client, settings_, *host, directory_.filesystem));
     Mount* mount = mounts_.back().get();
     co_return co_await mount->begin(client);
 }
@@ -155,6 +155,15 @@ void Mounts::note_losses() {
             if (may_lie_in_a_mount(at.kind)) at.history.lose_of(i + 1, at.synced);
         }
     }
+}
+
+std::optional<std::uint64_t> Mounts::all_sessions() const {
+    std::uint64_t sessions = 0;
+    for (const MountHost* host : hosts_in_use_) {
+        if (host->session_is_over()) return std::nullopt;
+        sessions += host->sessions();
+    }
+    return sessions;
 }
 
 void Mounts::interrupt_later(std::uint32_t mount, std::shared_ptr<std::uint64_t> request,

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ public:
     // A lock that a program believes it has.
     struct Grip {
         const Program* by = nullptr;
+        std::uint64_t sessions = 0;  // Of its mount, when it was given it.
         bool flock = false;
         bool shared = false;
         std::uint64_t from = 0;
@@ -67,6 +69,8 @@ public:
     void never_sync() { never_syncs_ = true; }
     // Says on standard error what each program saw and did.
     void tell() { telling_ = true; }
+    // Compute's process has started again, and they come back to it.
+    void compute_begins(compute::ComputeRole* compute) { compute_ = compute; }
     // The processes of the mounts have ended.
     void forget();
     void be_left(bool left) { left_ = left; }
@@ -99,6 +103,8 @@ private:
     bool has_lost_sessions(std::uint32_t mount) const {
         return hosts_in_use_[mount]->sessions() > 1 || hosts_in_use_[mount]->session_is_over();
     }
+    // How many sessions there were, as long as none is over.
+    std::optional<std::uint64_t> all_sessions() const;
     // Another program has paused, and what it wrote has been sent.
     void note_pause();
     void interrupt_later(std::uint32_t mount, std::shared_ptr<std::uint64_t> request,

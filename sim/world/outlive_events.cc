@@ -1,4 +1,5 @@
 #include "sim/world/commons.h"
+#include "sim/world/mounts.h"
 #include "sim/world/network.h"
 #include "sim/world/world_internal.h"
 
@@ -76,6 +77,7 @@ bool World::start_alone() {
     Nanos begun = reactor_.now();
     if (!finish_done(start_roles(), "start")) return false;
     network_->serve(*compute_, turn_);
+    mounts_->compute_begins(compute_.get());
     commons_->compute_begins(compute_.get(), begun + settings_.compute.lock_grace);
     return true;
 }
@@ -93,6 +95,7 @@ bool World::take_over_alone() {
     Nanos begun = reactor_.now();
     if (!begin_successor()) return false;
     network_->serve(*compute_, turn_);
+    mounts_->compute_begins(compute_.get());
     commons_->compute_begins(compute_.get(), begun + settings_.compute.lock_grace);
     return true;
 }
@@ -138,7 +141,7 @@ void World::be_down(bool briefly) {
 }
 
 bool World::outlive() {
-    bool power = chance_->one_in(4) && !settings_.power_safe;
+    bool power = chance_->one_in(4) && !settings_.power_safe && settings_.mounts.count == 0;
     return power ? outlive_power_loss() : outlive_crashes();
 }
 

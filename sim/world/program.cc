@@ -339,8 +339,10 @@ Task<Done> Program::list() {
 // fsync of the file, or of the directory for a name.
 Task<Done> Program::sync(Register* at) {
     if (mounts_.never_syncs_) co_return Done{};
+    mounts_.note_losses();
     Moment begin = mounts_.tick();
-    std::uint64_t sessions = mount().host().sessions();
+    // What a mount whose session is lost has not sent yet, no other can make durable.
+    std::optional<std::uint64_t> sessions = mounts_.all_sessions();
     if (at->kind == Kind::name) {
         InodePtr in = co_await or_return(co_await directory());
         co_await or_return(co_await kernel().sync_directory(in));
@@ -348,7 +350,7 @@ Task<Done> Program::sync(Register* at) {
         KernelFilePtr synced = co_await or_return(co_await file(at->name, one_in(2)));
         co_await or_return(co_await kernel().fsync(synced));
     }
-    if (!is_judged() || sessions != mount().host().sessions()) co_return Done{};
+    if (!sessions.has_value() || sessions != mounts_.all_sessions()) co_return Done{};
     for (Register& each : mounts_.registers_) {
         bool covered = at->kind == Kind::name ? each.kind == Kind::name : each.name == at->name;
         if (covered) each.synced = std::max(each.synced, begin);
@@ -378,7 +380,9 @@ Task<Done> Program::use_lock() {
     bool refused = locked.code() == Code::would_block || locked.code() == Code::interrupted;
     if (refused) co_return Done{};
     co_await or_return(std::move(locked));
-    std::erase_if(mounts_.grips_, [](const auto& held) { return !held.by->is_judged(); });
+    // One that went with its session may be another's by now.
+    std::erase_if(mounts_.grips_, [](const auto& held) { return !held.by->still_has(held); });
+    grip.sessions = mount().host().sessions();
     for (const Mounts::Grip& held : mounts_.grips_) {
         if (is_judged() && overlap(held, grip)) mounts_.fail("two programs hold one lock");
     }
@@ -386,7 +390,9 @@ Task<Done> Program::use_lock() {
     co_await sleep(mounts_.reactor_, static_cast<Nanos>(below(kHoldMost)));
     std::erase_if(mounts_.grips_, [this](const auto& held) { return held.by == this; });
     in.lk.type = F_UNLCK;
-    co_return co_await kernel().lock(on, in, false, request);
+    // What comes late interrupts the wait that was, if anything.
+    auto unlocking = std::make_shared<std::uint64_t>(0);
+    co_return co_await kernel().lock(on, in, false, unlocking);
 }
 
 }  // namespace weft::sim

@@ -28,6 +28,9 @@ public:
     void forget();
     // What it sees or believes is judged: not while its session is over.
     bool is_judged() const { return !mount().host().session_is_over(); }
+    bool still_has(const Mounts::Grip& grip) const {
+        return is_judged() && grip.sessions == mount().host().sessions();
+    }
     // Something, the same as long as all that is seen here has to be what there is: the session
     // lasts, and no name stays in the kernel although its notice is there.
     std::optional<std::uint64_t> sure() const {

@@ -28,6 +28,9 @@ public:
         if (on_ended_) on_ended_();
         if (holder_ != nullptr) holder_->session_ended();
     }
+    void term_ended() override {
+        if (holder_ != nullptr) holder_->term_ended();
+    }
     void end() {
         holder_ = nullptr;
         gate_.reset();

@@ -167,9 +167,8 @@ void draw_mounts(Chance& chance, WorldSettings& settings) {
     MountSettings& mounts = settings.mounts;
     mounts.minor = chance.one_in(3) ? 40 : 45;
     auto count = 1 + static_cast<std::uint32_t>(chance.below(3));
-    // Not where others fill all the room, or with connections that break.
-    bool fits =
-        settings.capacity_bytes >= 16 * kMiB && !settings.crowded && !settings.network.clients;
+    // Not where others fill all the room.
+    bool fits = settings.capacity_bytes >= 16 * kMiB && !settings.crowded;
     if (has_mounts && fits) mounts.count = count;
 }
 
