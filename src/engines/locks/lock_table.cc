@@ -55,6 +55,14 @@ void merge_neighbours(std::vector<Lock>& sorted) {
     sorted = std::move(merged);
 }
 
+// Whether the owner holds what reaches over both ends of the range: it is two locks without it.
+bool splits(const std::vector<Lock>& held, const Owner& owner, const Range& range) {
+    return std::ranges::any_of(held, [&](const Lock& lock) {
+        bool around = lock.range.from < range.from && range.to < lock.range.to;
+        return lock.owner == owner && around;
+    });
+}
+
 }  // namespace
 
 const Lock* LockTable::conflict(const Place& place, const Lock& wanted) const {
@@ -196,8 +204,7 @@ Outcome LockTable::unlock(FileId file, Family family, Owner owner, Range range) 
     if (family == Family::whole_file) range = {};
     Place place{file, family};
     Outcome outcome;
-    bool whole = range.from == 0 && range.to == UINT64_MAX;
-    if (!whole && !fits(1)) {
+    if (splits(held(file, family), owner, range) && !fits(1)) {
         outcome.kind = Outcome::Kind::limit_reached;
         return outcome;
     }

@@ -125,6 +125,18 @@ TEST(LockTable, HasABound) {
     EXPECT_EQ(table.unlock(kFile, Family::byte_range, kAnn, {}).kind, Kind::granted);
 }
 
+TEST(LockTable, GivesBackWhatNeedsNoMoreRoomAlsoWhenItIsFull) {
+    LockTable table({.locks_most = 4, .waiting_most = 1});
+    (void)table.lock(kFile, Family::byte_range, shared(kAnn, 0, 9), false);
+    (void)table.lock(kFile, Family::byte_range, shared(kAnn, 20, 20), false);
+    (void)table.lock(kFile, Family::byte_range, shared(kAnn, 30, 30), false);
+    EXPECT_EQ(table.unlock(kFile, Family::byte_range, kAnn, {4, 5}).kind, Kind::granted);
+    EXPECT_EQ(table.held_count(), 4U);
+    EXPECT_EQ(table.unlock(kFile, Family::byte_range, kAnn, {7, 8}).kind, Kind::limit_reached);
+    EXPECT_EQ(table.unlock(kFile, Family::byte_range, kAnn, {20, 20}).kind, Kind::granted);
+    EXPECT_EQ(table.held_count(), 3U);
+}
+
 // Goal: who holds which byte is always what fcntl says. Method: random calls against a map
 // from each byte to its holders, the dumbest model that can be right.
 class ByteMap {
