@@ -89,7 +89,7 @@ def codes_made(files: dict[str, dict]) -> tuple[collections.Counter, collections
 def error_codes() -> list[str]:
     text = (ROOT / "src/platform/base/result.h").read_text()
     body = re.search(r"enum class Code[^{]*\{(.*?)\n\};", text, re.DOTALL)[1]
-    return [name for name in re.findall(r"^\s*(\w+)(?: = 0)?,", body, re.MULTILINE)]
+    return [name for name in re.findall(r"^\s*(\w+)(?: = \d+)?,", body, re.MULTILINE)]
 
 
 def show(name: str, count: int, covered: int):

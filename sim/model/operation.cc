@@ -89,7 +89,7 @@ Path random_directory(Chance& chance, const Mix& mix) {
     Path path;
     std::uint64_t depth = chance.below(mix.depth_most + 1);
     for (std::uint64_t i = 0; i < depth; ++i) {
-        path.emplace_back(kDirectories[chance.below(kDirectories.size())]);
+        path.emplace_back(kDirectories[chance.below(mix.directories)]);
     }
     return path;
 }
@@ -103,7 +103,7 @@ Path random_path(Chance& chance, const Mix& mix, Kind kind) {
                    kind == Kind::link_held;
     std::uint64_t odds = of_file ? 50 : 6;
     bool directory = mix.depth_most > 0 && (of_directory != chance.one_in(odds));
-    path.push_back(directory ? kDirectories[chance.below(kDirectories.size())]
+    path.push_back(directory ? kDirectories[chance.below(mix.directories)]
                              : random_name(chance, mix.names));
     // The longest that may be, and one longer.
     if (chance.one_in(150)) path.back() = std::string(kNameBytesMost + chance.below(2), 'n');
@@ -143,8 +143,8 @@ std::uint64_t random_length(Chance& chance, const Mix& mix) {
 
 std::string_view name_of(Shape shape) {
     static constexpr std::array<std::string_view, kShapes> kShapeNames = {
-        "mixed",        "untar",         "mail_spool", "database",  "append_log",
-        "rename_storm", "truncate_race", "hoard",      "attributes"};
+        "mixed",         "untar", "mail_spool", "database", "append_log", "rename_storm",
+        "truncate_race", "hoard", "attributes", "build",    "deep_tree"};
     return kShapeNames[static_cast<std::size_t>(shape)];
 }
 
@@ -221,6 +221,44 @@ void set_attributes(Mix& mix) {
               {Kind::link_held, 10}});
 }
 
+void set_mail_spool(Mix& mix) {
+    mix.names = 60;
+    mix.depth_most = 0;
+    mix.small = true;
+    set(mix, {{Kind::make_file, 60},
+              {Kind::append, 40},
+              {Kind::fsync, 20},
+              {Kind::rename, 20},
+              {Kind::unlink, 20},
+              {Kind::list, 15}});
+}
+
+void set_build(Mix& mix) {
+    mix.names = 40;
+    mix.depth_most = 2;
+    mix.small = true;
+    set(mix, {{Kind::make_file, 50},
+              {Kind::write, 50},
+              {Kind::append, 30},
+              {Kind::read, 120},
+              {Kind::rename, 40},
+              {Kind::unlink, 25},
+              {Kind::truncate, 15},
+              {Kind::set_mode, 10},
+              {Kind::list, 10}});
+}
+
+void set_deep_tree(Mix& mix) {
+    mix.names = 3;
+    mix.depth_most = 24;
+    mix.directories = 1;
+    mix.small = true;
+    set(mix, {{Kind::make_directory, 150},
+              {Kind::rename, 25},
+              {Kind::remove_directory, 2},
+              {Kind::list, 10}});
+}
+
 }  // namespace
 
 Mix mix_of(Shape shape, std::uint64_t file_bytes_most) {
@@ -237,15 +275,7 @@ Mix mix_of(Shape shape, std::uint64_t file_bytes_most) {
             set(mix, {{Kind::make_file, 60}, {Kind::make_directory, 20}, {Kind::write, 60}});
             break;
         case Shape::mail_spool:
-            mix.names = 60;
-            mix.depth_most = 0;
-            mix.small = true;
-            set(mix, {{Kind::make_file, 60},
-                      {Kind::append, 40},
-                      {Kind::fsync, 20},
-                      {Kind::rename, 20},
-                      {Kind::unlink, 20},
-                      {Kind::list, 15}});
+            set_mail_spool(mix);
             break;
         case Shape::database:
             mix.names = 2;
@@ -285,6 +315,12 @@ Mix mix_of(Shape shape, std::uint64_t file_bytes_most) {
         case Shape::attributes:
             mix.small = true;
             set_attributes(mix);
+            break;
+        case Shape::build:
+            set_build(mix);
+            break;
+        case Shape::deep_tree:
+            set_deep_tree(mix);
             break;
     }
     return mix;

@@ -119,18 +119,21 @@ enum class Shape {
     rename_storm,   // Names that move, are exchanged and replaced.
     truncate_race,  // Sizes and holes that come and go.
     hoard,          // Large files, until the drives are full, and few that go.
-    attributes      // Owners, modes, lists and xattrs, and what inherits them.
+    attributes,     // Owners, modes, lists and xattrs, and what inherits them.
+    build,          // A compiler: much is looked at, temporary files replace what was made before.
+    deep_tree       // Directories in directories, as far down as it goes, that move.
 };
-inline constexpr std::size_t kShapes = 9;
+inline constexpr std::size_t kShapes = 11;
 std::string_view name_of(Shape shape);
 
 // A shape in numbers.
 struct Mix {
     std::array<unsigned, Operation::kKinds> weights{};
-    unsigned names = 6;       // Of files in a directory.
-    unsigned depth_most = 2;  // Of directories above them.
-    bool small = false;       // Most writes are a few blocks at most.
-    bool large = false;       // Half of the lengths are up to the file's most.
+    unsigned names = 6;        // Of files in a directory.
+    unsigned depth_most = 2;   // Of directories above them.
+    unsigned directories = 2;  // Of their names.
+    bool small = false;        // Most writes are a few blocks at most.
+    bool large = false;        // Half of the lengths are up to the file's most.
     std::uint64_t file_bytes_most = 0;
 };
 Mix mix_of(Shape shape, std::uint64_t file_bytes_most);

@@ -12,8 +12,9 @@ constexpr std::uint32_t kPageBytes = 2048;
 
 }  // namespace
 
-Commons::Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers)
-    : reactor_(reactor) {
+Commons::Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers,
+                 Sharing sharing)
+    : reactor_(reactor), sharing_(sharing) {
     for (std::uint32_t i = 0; i < sharers; ++i) {
         sharers_.push_back(std::make_unique<Sharer>(*this, seed, i));
     }
@@ -25,6 +26,10 @@ Commons::Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sh
     registers_.push_back({Kind::xattr, "x", {}, 0});
     registers_.push_back({Kind::name, "n0", {}, 0});
     registers_.push_back({Kind::name, "n1", {}, 0});
+    std::uint32_t records = sharing == Sharing::records ? kRecordsOfEach * sharers : 0;
+    for (std::uint32_t i = 0; i < records; ++i) {
+        registers_.push_back({Kind::record, "records", {}, i * kRecordBytes, i % sharers});
+    }
 }
 
 Commons::~Commons() = default;
@@ -48,9 +53,11 @@ Task<Done> Commons::make_register(Caller caller, Register* made) {
         co_await or_return(
             co_await compute_->setxattr(caller, made->file, "user.register", "0", SetXattr::any));
     }
-    if (made->kind == Kind::data) {
+    if (made->kind == Kind::data || made->kind == Kind::record) {
+        std::uint64_t records = kRecordsOfEach * sharers_.size();
         AttributeChange change;
         change.size = made->offset + sizeof(std::uint64_t);
+        if (made->kind == Kind::record) change.size = records * kRecordBytes;
         caller.seq += 100;
         co_await or_return(co_await compute_->setattr(caller, made->file, change));
     }
@@ -94,6 +101,12 @@ void Commons::begin(Gate* gate) {
     for (auto& sharer : sharers_) gate->spawn(sharer->act());
 }
 
+void Commons::limit_locks(std::size_t most) {
+    constexpr std::size_t kLocksOfEach = 2;
+    // What might split another has to have room for the pieces.
+    locks_run_out_ = kLocksOfEach * sharers_.size() + 1 > most;
+}
+
 void Commons::compute_ends() {
     std::erase_if(grips_, [](const Grip& grip) { return !grip.by->still_has(grip); });
     lock_grace_ends_ = INT64_MAX;
@@ -107,24 +120,50 @@ void Commons::compute_begins(compute::ComputeRole* compute, Nanos lock_grace_end
 void Commons::lose_power() {
     ++power_losses_;
     for (Register& at : registers_) at.history.lose(synced_);
+    for (SmallFile& file : small_files_) {
+        if (file.changed > synced_) file.state = SmallFile::State::unsure;
+    }
 }
 
 void Commons::forget() {
     for (auto& sharer : sharers_) sharer->forget();
 }
 
-Task<Done> Commons::count_inodes(Caller caller) {
-    inode_count_ = 1;
+Task<std::set<std::string>> Commons::list(ComputeService* compute, Caller caller) {
+    std::set<std::string> names;
     std::uint64_t cookie = 0;
     for (bool end = false; !end;) {
         auto page = co_await or_return(
-            co_await compute_->readdir(caller, directory_, cookie, kPageBytes, false));
+            co_await compute->readdir(caller, directory_, cookie, kPageBytes, false));
         for (const DirectoryItem& item : page.items) {
             cookie = item.cookie;
-            if (item.name != "." && item.name != "..") ++inode_count_;
+            if (item.name != "." && item.name != "..") names.insert(item.name);
         }
         end = page.end;
     }
+    co_return names;
+}
+
+// Each is where its owner knows it to be; those of which it does not know are left alone from
+// here on.
+Task<Done> Commons::settle_small_files(Lost lost) {
+    using State = SmallFile::State;
+    std::size_t reader = 0;
+    for (SmallFile& file : small_files_) {
+        bool lasts = lost != Lost::power || file.changed <= synced_;
+        if (!lasts) file.state = State::unsure;
+        bool there = names_.contains(file.name);
+        if (file.state == State::gone && there) fail(file.name + " is there, and was removed");
+        if (file.state != State::there) {
+            file.state = State::unsure;
+            continue;
+        }
+        if (!there) fail(file.name + " is not there");
+        Sharer& by = *sharers_[++reader % sharers_.size()];
+        co_await or_return(co_await by.look_at_file(&file));
+        if (lost != Lost::nothing) file.changed = 0;
+    }
+    std::erase_if(small_files_, [](const auto& file) { return file.state == State::unsure; });
     co_return Done{};
 }
 
@@ -148,16 +187,15 @@ Task<Done> Commons::settle(Lost lost) {
         // A start flushes what it has read; what is only looked at is no more durable for it.
         if (lost != Lost::nothing) at.history.reset(value);
     }
-    if (lost != Lost::nothing) synced_ = 0;
-    if (!sharers_.front()->far()) {
-        Caller caller = sharers_.front()->caller();
-        co_return co_await count_inodes(caller);
-    }
     NoSharer nobody;
     Caller own;
     own.session = co_await or_return(compute_->open_session(&nobody));
-    co_await or_return(co_await count_inodes(own));
-    co_return co_await compute_->close_session(own.session);
+    names_ = co_await or_return(co_await list(compute_, own));
+    inode_count_ = 1 + names_.size();
+    co_await or_return(co_await compute_->close_session(own.session));
+    co_await or_return(co_await settle_small_files(lost));
+    if (lost != Lost::nothing) synced_ = 0;
+    co_return Done{};
 }
 
 }  // namespace weft::sim

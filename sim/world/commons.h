@@ -6,16 +6,24 @@
 #include "roles/compute/compute_role.h"
 #include "sim/model/register_history.h"
 #include "sim/world/history.h"
+#include "sim/world/settings.h"
+#include "sim/world/tally.h"
 #include "sim/world/way.h"
 
+#include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace weft::sim {
 
 class Sharer;
+
+inline constexpr std::uint64_t kRecordBytes = 47'008;  // As `ior` has them: no multiple of blocks.
+inline constexpr std::uint32_t kRecordsOfEach = 2;
+inline constexpr std::uint64_t kSmallFileBytes = 3901;  // As `mdtest` has them.
 
 // Caches nothing.
 class NoSharer : public LeaseHolder {
@@ -29,13 +37,23 @@ public:
 // linearizable, locks have to exclude, and who waits has to be let in.
 class Commons {
 public:
-    enum class Kind { data, mtime, xattr, name };
+    enum class Kind { data, record, mtime, xattr, name };
     struct Register {
         Kind kind = Kind::data;
         std::string name;          // In the directory.
         FileId file;               // Not of a Kind::name.
-        std::uint64_t offset = 0;  // Of a Kind::data.
+        std::uint64_t offset = 0;  // Of a Kind::data or record.
+        std::uint32_t owner = 0;   // Of a Kind::record: who alone writes it.
         RegisterHistory history{0};
+    };
+    // One that its owner makes with content, and removes: a name that is never used again.
+    struct SmallFile {
+        enum class State { making, there, going, gone, unsure };
+        std::string name;
+        std::uint32_t owner = 0;
+        std::uint64_t value = 0;  // Its content is fill(value, at).
+        State state = State::making;
+        RegisterHistory::Moment changed = 0;  // When its owner heard of that.
     };
     // A lock that a sharer believes it has.
     struct Grip {
@@ -45,7 +63,7 @@ public:
         SessionId asked;    // and asked for it again last, if it has.
     };
 
-    Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers);
+    Commons(SimulatedReactor& reactor, std::uint64_t seed, std::uint32_t sharers, Sharing sharing);
     ~Commons();
 
     // Makes the directory if it is not there, and a session for each sharer, who come by the
@@ -62,6 +80,10 @@ public:
     void begin(Gate* gate);
     void pause() { pausing_ = true; }
     void never_sync() { never_syncs_ = true; }
+    // So many are granted or waited for at once; who asks for more may be refused.
+    void limit_locks(std::size_t most);
+    // Of what sharers are told.
+    void count_in(Tally* tally) { tally_ = tally; }
     // Each waits up to `most` before its next step.
     void pause_between(Nanos most) { pause_most_ = most; }
     // The process is gone, with all sessions: nothing is cached or buffered any more.
@@ -81,7 +103,9 @@ private:
 
     Task<Done> make(SessionId session);
     Task<Done> make_register(Caller caller, Register* made);
-    Task<Done> count_inodes(Caller caller);
+    // All names in the directory.
+    Task<std::set<std::string>> list(ComputeService* compute, Caller caller);
+    Task<Done> settle_small_files(Lost lost);
     RegisterHistory::Moment tick() { return ++moment_; }
     void fail(std::string what) {
         if (failure_.empty()) failure_ = std::move(what);
@@ -93,6 +117,12 @@ private:
     std::vector<Register> registers_;
     std::vector<std::unique_ptr<Sharer>> sharers_;
     std::vector<Grip> grips_;
+    std::size_t waiting_ = 0;  // Who hold one lock and wait for another.
+    bool locks_run_out_ = false;
+    Sharing sharing_;
+    std::deque<SmallFile> small_files_;
+    std::set<std::string> names_;  // At the last settle().
+    Tally* tally_ = nullptr;
     Nanos lock_grace_ends_ = 0;
     bool pausing_ = false;
     bool left_ = false;

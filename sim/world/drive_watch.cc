@@ -38,6 +38,7 @@ Task<SegmentSlot> DriveWatch::allocate(DriveId drive, Fence fence, SegmentId seg
     count(Call::allocate);
     bool fenced = is_fenced(drive, fence);
     auto given = co_await drives_->allocate(drive, fence, segment, chunk);
+    tally_->count(given.code());
     if (!given.ok()) co_return given;
     SegmentSlot slot = given.value();
     check(fenced, Done{}, slot, "given to who was fenced");
@@ -72,6 +73,7 @@ Task<Done> DriveWatch::write(SegmentSlot slot, Fence fence, std::uint32_t block,
     bool fenced = is_fenced(slot.drive, fence);
     bool gone = is_gone(slot);
     auto done = co_await drives_->write(slot, fence, block, from);
+    tally_->count(done.code());
     check(fenced, done, slot, "written by who was fenced");
     check(gone, done, slot, "written after it was freed");
     co_return done;
@@ -80,6 +82,7 @@ Task<Done> DriveWatch::write(SegmentSlot slot, Fence fence, std::uint32_t block,
 Task<Done> DriveWatch::read(SegmentSlot slot, std::uint32_t block, Bytes into) {
     bool gone = is_gone(slot);
     auto done = co_await drives_->read(slot, block, into);
+    tally_->count(done.code());
     check(gone, done, slot, "read after it was freed");
     co_return done;
 }
@@ -87,6 +90,7 @@ Task<Done> DriveWatch::read(SegmentSlot slot, std::uint32_t block, Bytes into) {
 Task<Done> DriveWatch::fence(DriveId drive, Fence fence) {
     count(Call::fence);
     auto done = co_await drives_->fence(drive, fence);
+    tally_->count(done.code());
     if (!done.ok()) co_return done;
     Epoch& highest = fences_[{drive, fence.owner}];
     highest = std::max(highest, fence.epoch);

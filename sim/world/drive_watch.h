@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model/services/drive_service.h"
+#include "sim/world/tally.h"
 
 #include <array>
 #include <functional>
@@ -27,6 +28,8 @@ public:
     // This one may not have kept what it was told: it need not know any more who was fenced and
     // what was freed. That a slot has a new generation each time is so for it as well.
     void expect_lies_of(DriveId drive) { liars_.insert(drive); }
+    // Of what drives answer to reads, writes and who wants slots.
+    void count_in(Tally* tally) { tally_ = tally; }
     // Whom it asks; before the first call, and after each start of the role.
     void serve_by(DriveService* drives) { drives_ = drives; }
 
@@ -61,6 +64,7 @@ private:
 
     std::function<void(std::string)> broken_;
     DriveService* drives_ = nullptr;
+    Tally* tally_ = nullptr;
     std::map<std::pair<DriveId, OwnerId>, Epoch> fences_;  // The highest that was acked.
     std::map<Place, Generation> given_;                    // The latest that was acked.
     std::set<std::pair<Place, Generation>> freed_;         // Of those, with an ack.

@@ -7,6 +7,7 @@
 #include "sim/world/history.h"
 #include "sim/world/mount.h"
 #include "sim/world/settings.h"
+#include "sim/world/tally.h"
 
 #include <functional>
 #include <map>
@@ -67,6 +68,8 @@ public:
     void begin(Gate* gate);
     void pause() { pausing_ = true; }
     void never_sync() { never_syncs_ = true; }
+    // Of what programs are told.
+    void count_in(Tally* tally) { tally_ = tally; }
     // Says on standard error what each program saw and did.
     void tell() { telling_ = true; }
     // Compute's process has started again, and they come back to it.
@@ -135,6 +138,7 @@ private:
     bool pausing_ = false;
     bool left_ = false;
     bool never_syncs_ = false;
+    Tally* tally_ = nullptr;
     bool telling_ = false;
     std::string failure_;
     Moment moment_ = 0;

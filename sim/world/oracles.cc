@@ -112,6 +112,22 @@ bool World::check_findings() {
     return true;
 }
 
+// Who offers a map that is older than the one in use is told so.
+bool World::check_map() {
+    ClusterMap old = map_;
+    --old.epoch.value;
+    Code code = Code::ok;
+    auto offer = [](compute::ComputeRole* compute, ClusterMap map, Code* out) -> Task<Done> {
+        auto taken = co_await compute->set_map(std::move(map));
+        *out = taken.code();
+        co_return Done{};
+    };
+    if (!finish_done(offer(compute_.get(), std::move(old), &code), "an old map")) return false;
+    tally_.count(code);
+    if (code == Code::refresh_map) return true;
+    return fail("answers", "an old map was answered by " + std::string(name_of(code)));
+}
+
 // What the product did of its own accord since its start.
 void World::tell_counters() {
     if (!telling_ || compute_ == nullptr) return;
@@ -127,7 +143,7 @@ void World::tell_counters() {
 bool World::check_all() {
     if (!close_cleanly() || !settle(Lost::nothing)) return false;
     if (!finish_done(until_whole(), "redundancy")) return false;
-    if (!check_counts() || !check_findings()) return false;
+    if (!check_counts() || !check_findings() || !check_map()) return false;
     if (!stop()) return false;
     // What a stop leaves is what the next start finds.
     crash(true);

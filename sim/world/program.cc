@@ -58,6 +58,7 @@ Task<Done> Program::act() {
     while (!mounts_.pausing_ && mounts_.failure_.empty()) {
         mounts_.note_losses();
         auto done = co_await step();
+        mounts_.tally_->count(done.code());
         if (!goes_on(done.code(), "step")) co_return Done{};
         // What is in the caches takes no time.
         co_await sleep(mounts_.reactor_, kMicrosecond);
@@ -377,6 +378,7 @@ Task<Done> Program::use_lock() {
     auto request = std::make_shared<std::uint64_t>(0);
     if (waits && one_in(4)) mounts_.interrupt_later(mount_, request, below(kPatienceMost));
     auto locked = co_await kernel().lock(on, in, waits, request);
+    mounts_.tally_->count(locked.code());
     bool refused = locked.code() == Code::would_block || locked.code() == Code::interrupted;
     if (refused) co_return Done{};
     co_await or_return(std::move(locked));

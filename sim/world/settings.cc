@@ -172,6 +172,20 @@ void draw_mounts(Chance& chance, WorldSettings& settings) {
     if (has_mounts && fits) mounts.count = count;
 }
 
+void draw_sharing(Chance& chance, WorldSettings& settings) {
+    std::uint64_t kind = chance.below(5);
+    auto more = static_cast<std::uint32_t>(chance.below(4));
+    bool room = settings.capacity_bytes >= 16 * kMiB && !settings.crowded;
+    if (kind > 2 && settings.sharers > 0 && room) {
+        settings.sharing = kind == 3 ? Sharing::records : Sharing::small_files;
+        settings.sharers += more;
+    }
+    // So few that sharers meet the bound.
+    bool few = chance.one_in(4);
+    std::size_t locks_most = 2 + chance.below(3);
+    if (few && settings.mounts.count == 0) settings.compute.locks.locks_most = locks_most;
+}
+
 void draw_outliving(Chance& chance, WorldSettings& settings) {
     bool happens = !chance.one_in(3);
     if (happens && settings.network.clients) settings.events.push_back(Event::outlive);
@@ -206,6 +220,8 @@ std::string to_text(const WorldSettings& settings) {
     }
     for (Shape shape : settings.clients) text += " " + std::string(name_of(shape));
     text += ", " + std::to_string(settings.sharers) + " sharers";
+    if (settings.sharing == Sharing::records) text += " of records";
+    if (settings.sharing == Sharing::small_files) text += " of small files";
     if (settings.mounts.count > 0) {
         text += ", " + std::to_string(settings.mounts.count) + " mounts of 7." +
                 std::to_string(settings.mounts.minor);

@@ -57,6 +57,13 @@ struct NetworkSettings {
     std::int64_t rate_ppm_most = 0;
 };
 
+// What those who share a directory do most, beside its registers.
+enum class Sharing {
+    registers,    // Nothing else.
+    records,      // Each writes its own of one file, as `ior` in its hard shape.
+    small_files,  // Each makes and removes files that all look at, as `mdtest` in its hard shape.
+};
+
 // Mounts: the product's frontend behind a simulated kernel; drawn from the run's seed.
 struct MountSettings {
     std::uint32_t count = 0;
@@ -87,7 +94,8 @@ struct WorldSettings {
     Nanos stall = 0;
     std::vector<Shape> clients;  // Each in a tree of its own.
     std::uint32_t sharers = 0;   // Clients of one directory, with caches.
-    bool never_syncs = false;    // Nobody asks for a flush: what is flushed, the product chose.
+    Sharing sharing = Sharing::registers;
+    bool never_syncs = false;  // Nobody asks for a flush: what is flushed, the product chose.
     ClientHabits habits;
     Nanos pause_most = 0;       // Between two operations of a client.
     std::vector<Event> events;  // Those that happen; drawn from with equal chance.
@@ -102,6 +110,7 @@ void draw_drive_network(Chance& chance, WorldSettings& settings);
 void draw_faults(Chance& chance, WorldSettings& settings);
 void draw_clocks(Chance& chance, WorldSettings& settings);
 void draw_mounts(Chance& chance, WorldSettings& settings);
+void draw_sharing(Chance& chance, WorldSettings& settings);
 void draw_outliving(Chance& chance, WorldSettings& settings);
 
 // One line for people.

@@ -22,8 +22,26 @@ constexpr Nanos kPause = 10 * kMillisecond;
 // before that it uses nothing any more that it has cached.
 constexpr Nanos kKnowsWithin = 6 * kSecond;
 
-ValueBytes bytes_of_value(std::uint64_t value) {
-    return std::bit_cast<ValueBytes>(value);
+// A record is filled with what its value makes; 0 is a hole.
+std::vector<std::byte> bytes_of_value(Kind kind, std::uint64_t value) {
+    auto first = std::bit_cast<ValueBytes>(value);
+    std::vector<std::byte> bytes(first.begin(), first.end());
+    if (kind != Kind::record) return bytes;
+    bytes.resize(kRecordBytes);
+    for (std::uint64_t at = first.size(); value != 0 && at < kRecordBytes; ++at) {
+        bytes[at] = static_cast<std::byte>(fill(value, at));
+    }
+    return bytes;
+}
+
+std::uint64_t value_of_bytes(const std::vector<std::byte>& bytes) {
+    ValueBytes first{};
+    std::copy_n(bytes.begin(), first.size(), first.begin());
+    return std::bit_cast<std::uint64_t>(first);
+}
+
+bool is_of_file(Kind kind) {
+    return kind == Kind::data || kind == Kind::record;
 }
 
 std::uint64_t parse(const std::string& text) {
@@ -47,7 +65,7 @@ Task<Done> Sharer::open_session() {
     if (gate_ == nullptr) gate_ = std::make_unique<Gate>(commons_.reactor_);
     weft::Client client;
     client.last_seq = seq_;
-    client.locks_held = held_.has_value() ? 1 : 0;
+    client.locks_held = held_.size();
     Result<SessionId> opened = Error{Code::retry_later, "sim.session"};
     for (;;) {
         session_power_losses_ = commons_.power_losses_;
@@ -72,6 +90,12 @@ void Sharer::notice() {
     if (!ended_ && (way_->closed() || unaware())) session_ended();
 }
 
+// Until its term is over the next compute does not know what it has cached (docs/status.md).
+bool Sharer::is_left_behind() const {
+    auto over = way_->over(session_);
+    return over.has_value() && over->with_compute;
+}
+
 bool Sharer::unaware() {
     auto over = way_->over(session_);
     if (!over.has_value()) return false;
@@ -92,8 +116,8 @@ Caller Sharer::caller() {
 void Sharer::forget() {
     gate_.reset();
     session_ended();
-    drop_grip();
-    held_.reset();
+    drop_grips();
+    held_.clear();
     recalls_.clear();
     way_.reset();
 }
@@ -110,7 +134,7 @@ void Sharer::session_ended() {
     }
     buffered_ = Buffered();
     left_handles_.clear();
-    if (way_ != nullptr && !way_->far()) drop_grip();
+    if (way_ != nullptr && !way_->far()) drop_grips();
 }
 
 void Sharer::term_ended() {
@@ -156,6 +180,7 @@ Task<Done> Sharer::act() {
         if (!ended_ && way_->closed()) session_ended();
         if (ended_) co_await or_return(co_await open_session());
         auto done = co_await step();
+        commons_.tally_->count(done.code());
         bool news = !goes_on(done.code(), "step");
         if (news && !ended_) co_return Done{};
         auto pause = static_cast<std::uint64_t>(commons_.pause_most_);
@@ -167,8 +192,18 @@ Task<Done> Sharer::act() {
     co_return Done{};
 }
 
+// Most are records, where there are some.
+Commons::Register* Sharer::choose_register() {
+    bool records = commons_.sharing_ == Sharing::records && !one_in(4);
+    std::size_t own = kRecordsOfEach * commons_.sharers_.size();
+    std::size_t first = records ? commons_.registers_.size() - own : 0;
+    return &commons_.registers_[first + below(commons_.registers_.size() - first)];
+}
+
 Task<Done> Sharer::step() {
-    Register* at = &commons_.registers_[below(commons_.registers_.size())];
+    bool files = commons_.sharing_ == Sharing::small_files && !one_in(4);
+    if (files) return use_small_files();
+    Register* at = choose_register();
     bool buffers = buffered_.at != nullptr;
     switch (below(20)) {
         case 0:
@@ -197,8 +232,8 @@ Task<Done> Sharer::until_left() {
 
 Task<Done> Sharer::send(Register* at, std::uint64_t value) {
     ComputeService& compute = way_->compute();
-    if (at->kind == Kind::data) {
-        ValueBytes bytes = bytes_of_value(value);
+    if (is_of_file(at->kind)) {
+        std::vector<std::byte> bytes = bytes_of_value(at->kind, value);
         ConstBytes from(bytes);
         co_await or_return(
             co_await compute.write(caller(), at->file, at->offset, from, false, false));
@@ -233,6 +268,8 @@ Task<Done> Sharer::replace_name(Register* at) {
 Task<Done> Sharer::write(Register* at) {
     co_await or_return(co_await until_left());
     if (at->kind == Kind::name) co_return co_await replace_name(at);
+    bool others = at->kind == Kind::record && at->owner != number_;
+    if (others) co_return co_await read(at);
     std::uint64_t value = ++commons_.last_value_;
     std::size_t number = at->history.begin_write(value, commons_.tick());
     if (buffered_.at == at && !covered()) co_await or_return(co_await give_back());
@@ -240,7 +277,7 @@ Task<Done> Sharer::write(Register* at) {
         cached_.erase(at);
         buffered_.value = value;
         buffered_.unsent.push_back(number);
-        at->history.end_buffered_write(number, commons_.tick());
+        if (!is_left_behind()) at->history.end_buffered_write(number, commons_.tick());
         co_await sleep(commons_.reactor_, kMicrosecond);
         co_return Done{};
     }
@@ -255,13 +292,16 @@ Task<Done> Sharer::write(Register* at) {
 Task<std::uint64_t> Sharer::fetch(Register* at, bool* may_keep) {
     ComputeService& compute = way_->compute();
     if (at->kind == Kind::name) co_return co_await fetch_name(at, may_keep);
-    if (at->kind == Kind::data) {
-        ValueBytes bytes{};
+    if (is_of_file(at->kind)) {
+        std::vector<std::byte> bytes = bytes_of_value(at->kind, 0);
         Bytes into(bytes);
         ReadReply reply =
             co_await or_return(co_await compute.read(caller(), at->file, at->offset, into));
         *may_keep = reply.node.lease >= LeaseMode::read;
-        co_return std::bit_cast<std::uint64_t>(bytes);
+        std::uint64_t value = value_of_bytes(bytes);
+        bool whole = bytes == bytes_of_value(at->kind, value);
+        if (!whole) commons_.fail("a record of " + at->name + " is of more than one write");
+        co_return value;
     }
     if (at->kind == Kind::mtime) {
         Node node = co_await or_return(co_await compute.getattr(caller(), at->file));
@@ -319,15 +359,18 @@ Task<Done> Sharer::read(Register* at) {
     }
     RegisterHistory::Moment begin = commons_.tick();
     std::uint64_t losses = commons_.power_losses_;
+    bool cached = cached_.contains(at);
     std::uint64_t value = co_await or_return(co_await look(at));
-    if (is_kept(losses)) at->history.read(value, begin, commons_.tick());
+    bool judged = is_kept(losses) && !(cached && is_left_behind());
+    if (judged) at->history.read(value, begin, commons_.tick());
     co_await sleep(commons_.reactor_, kMicrosecond);
     co_return Done{};
 }
 
 Task<Done> Sharer::take_write_lease(Register* at) {
     co_await or_return(co_await until_left());
-    if (buffered_.at != nullptr || at->kind == Kind::name || at->kind == Kind::xattr) {
+    bool others = at->kind == Kind::record && at->owner != number_;
+    if (buffered_.at != nullptr || others || at->kind == Kind::name || at->kind == Kind::xattr) {
         co_return Done{};
     }
     ComputeService& compute = way_->compute();

@@ -28,6 +28,8 @@ public:
     Task<std::uint64_t> look(Commons::Register* at);
     // The same, under as many sessions as it takes.
     Task<std::uint64_t> look_surely(Commons::Register* at);
+    // The same of a file: whether it is where its owner knows it to be, with its content.
+    Task<Done> look_at_file(Commons::SmallFile* file);
     // The process is gone.
     void forget();
 
@@ -55,6 +57,14 @@ private:
     bool goes_on(Code code, const char* what);
 
     Task<Done> step();
+    Register* choose_register();
+    Task<Done> use_small_files();
+    Task<Done> make_small_file();
+    Task<Done> send_small_file(Commons::SmallFile* file);
+    Task<Done> remove_small_file(Commons::SmallFile* file);
+    Task<Done> probe_small_file(Commons::SmallFile* file);
+    Task<std::string> content_of(Commons::SmallFile* file);
+    Task<Done> list_small_files();
     Task<Done> write(Register* at);
     Task<Done> send(Register* at, std::uint64_t value);
     Task<Done> replace_name(Register* at);
@@ -66,10 +76,15 @@ private:
     Task<Done> flush();
     Task<Done> until_left();
     Task<Done> use_lock();
-    Task<Done> use_held_lock(FileId file);
+    Task<Done> take_another_lock(FileId file);
+    Task<Done> use_held_locks(FileId file);
     Task<Done> reclaim(FileId file);
+    Task<Done> reclaim_one(FileId file, LockRequest request);
+    bool is_no_news(const LockRequest& request, Code code) const;
+    bool session_is_over() const;
     void take_grip(const LockRequest& request);
-    void drop_grip();
+    void drop_grip(const LockRequest& request);
+    void drop_grips();
     Task<Done> sync();
 
     // Whether what is cached or buffered may be used; if it may not, nothing of it stays but what
@@ -81,6 +96,8 @@ private:
     bool is_kept(std::uint64_t power_losses) const {
         return power_losses == commons_.power_losses_ && power_losses == session_power_losses_;
     }
+    // Whether compute has ended, and this client may not know yet.
+    bool is_left_behind() const;
     // Whether the session is over at compute, which this client may not know yet.
     bool unaware();
 
@@ -98,7 +115,7 @@ private:
     bool directory_leased_ = false;
     Buffered buffered_;
     std::vector<std::uint64_t> left_handles_;
-    std::optional<LockRequest> held_;  // For all that it knows.
+    std::vector<LockRequest> held_;  // For all that it knows; none overlap.
     // What it does for recalls: these end with the session's holder, not with compute.
     std::unique_ptr<Gate> gate_;
 };

@@ -17,12 +17,14 @@ struct Tally {
     Nanos simulated = 0;
     std::array<std::uint64_t, Operation::kKinds> kinds{};
     std::array<std::uint64_t, kEvents> events{};
-    std::array<std::uint64_t, static_cast<std::size_t>(Code::io_failed) + 1> codes{};  // Answers.
+    std::array<std::uint64_t, static_cast<std::size_t>(Code::io_failed) + 1> codes{};
 
+    // An answer to a client, of which kind ever, or of a drive.
+    void count(Code code) { ++codes[static_cast<std::size_t>(code)]; }
     void count(Operation::Kind kind, Code code) {
         ++operations;
         ++kinds[static_cast<std::size_t>(kind)];
-        ++codes[static_cast<std::size_t>(code)];
+        count(code);
     }
 };
 

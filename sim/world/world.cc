@@ -22,6 +22,7 @@ constexpr std::uint64_t kFaultsStream = 4;
 constexpr std::uint64_t kClocksStream = 5;
 constexpr std::uint64_t kMountsStream = 10;
 constexpr std::uint64_t kOutlivingStream = 11;
+constexpr std::uint64_t kSharingStream = 12;
 
 NoSharer no_leases;
 
@@ -59,6 +60,8 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
     draw_mounts(mounts_chance, settings_);
     Stream outliving_chance(seed, kOutlivingStream);
     draw_outliving(outliving_chance, settings_);
+    Stream sharing_chance(seed, kSharingStream);
+    draw_sharing(sharing_chance, settings_);
     if (settings_.network.clients) {
         std::uint64_t network_seed = network_chance.draw();
         network_ = std::make_unique<ClientNetwork>(reactor_, network_seed, settings_.network);
@@ -79,10 +82,14 @@ World::World(std::uint64_t seed, Cuts cuts) : reactor_(seed), seed_(seed), cuts_
         actors_.back()->history.set_links_most(settings_.compute.links_most);
     }
     std::uint32_t sharers = cuts_.sharers ? 0 : settings_.sharers;
-    commons_ = std::make_unique<Commons>(reactor_, seed, sharers);
+    commons_ = std::make_unique<Commons>(reactor_, seed, sharers, settings_.sharing);
+    commons_->limit_locks(settings_.compute.locks.locks_most);
+    commons_->count_in(&tally_);
+    watch_.count_in(&tally_);
     if (cuts_.mounts) settings_.mounts.count = 0;
     settings_.mounts.links_most = settings_.compute.links_most;
     mounts_ = std::make_unique<Mounts>(reactor_, seed, settings_.mounts);
+    mounts_->count_in(&tally_);
     if (settings_.never_syncs) {
         commons_->never_sync();
         mounts_->never_sync();
@@ -167,6 +174,7 @@ Task<Done> World::start_roles() {
         if (entry.state == DriveState::failed || down_.contains(entry.id)) continue;
         std::shared_ptr<Disk> disk = disks_[entry.id.value];
         auto attached = co_await drives_->attach(entry.id, std::move(disk));
+        tally_.count(attached.code());
         bool there = attached.ok() || attached.code() == Code::unavailable;
         if (ruined_.contains(entry.id)) {  // Or not, and that is no news.
             if (!attached.ok()) refused_.insert(entry.id);

@@ -166,6 +166,7 @@ private:
     Task<Done> until_purged(std::uint64_t inodes);
     bool check_counts();
     bool check_findings();
+    bool check_map();
     void tell_counters();
     bool check_all();
     std::uint64_t expected_inodes() const;
