@@ -63,10 +63,7 @@ bool World::lies() {
     }
     if (given_up) return give_up(victims);
     ruined_.clear();
-    auto others = choose_drives(settings_.parity_width);
-    set_gone(others, true);
-    if (!settle(Lost::nothing) || !tell_of_loss(others) || !replace(others)) return false;
-    return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
+    return survive_loss();
 }
 
 // The stop puts the journal, which no scrub reads, into stripes. A start may find that a drive's
@@ -97,7 +94,9 @@ bool World::give_up(const std::vector<std::size_t>& victims) {
 bool World::have_drives_back(const char* what) {
     ++map_.epoch.value;
     if (!finish_done(compute_->set_map(map_), what)) return false;
-    return work_and_pause() && finish_done(until_whole(), what) && settle(Lost::nothing);
+    if (!work_and_pause() || !finish_done(until_whole(), what)) return false;
+    if (chance_->one_in(2)) return survive_loss();
+    return settle(Lost::nothing);
 }
 
 // Up to m of them take their time, always or now and then.

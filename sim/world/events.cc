@@ -14,8 +14,8 @@ namespace {
 constexpr FilesystemId kFilesystem{1};
 constexpr int kFlipsMost = 200;
 constexpr std::uint64_t kRuinedFromMost = 32 * kMiB;
-constexpr Nanos kRest = 3 * kSecond;             // In which duties end what they do.
-constexpr std::uint64_t kRebuildDoublings = 14;  // Of steps.
+constexpr Nanos kRest = 3 * kSecond;  // In which duties end what they do.
+constexpr std::uint64_t kRebuildCallsMost = 16;
 constexpr Nanos kAimMost = kSecond / 2;
 constexpr int kAimSteps = 20'000;
 constexpr std::uint64_t kFurtherDoublings = 9;
@@ -104,9 +104,12 @@ bool World::happen(Event kind) {
 }
 
 bool World::start_again(Lost lost) {
-    bool power = lost == Lost::power && !settings_.power_safe;
     aim();
-    if (!failure_.empty()) return false;
+    return failure_.empty() && end_and_start(lost);
+}
+
+bool World::end_and_start(Lost lost) {
+    bool power = lost == Lost::power && !settings_.power_safe;
     crash(power);
     Lost in_all = power ? Lost::power : Lost::process;
     return start_in_the_end(power, &in_all) && settle(in_all);
@@ -116,7 +119,10 @@ bool World::start_again(Lost lost) {
 // half done is so for a moment only.
 void World::aim() {
     if (!chance_->one_in(2)) return;
-    auto call = static_cast<DriveWatch::Call>(chance_->below(DriveWatch::kCalls));
+    aim_at(static_cast<DriveWatch::Call>(chance_->below(DriveWatch::kCalls)));
+}
+
+void World::aim_at(DriveWatch::Call call) {
     std::uint64_t further = chance_->below(1ULL << chance_->below(kFurtherDoublings));
     std::uint64_t before = watch_.calls(call);
     auto step = [this] {
@@ -228,15 +234,22 @@ bool World::lose_drives() {
 bool World::rebuild_again(const std::vector<std::size_t>& victims) {
     if (!finish_done(sync_and_rest(), "sync")) return false;
     if (!replace(victims)) return false;
-    std::uint64_t steps = chance_->below(1ULL << chance_->below(kRebuildDoublings));
-    for (std::uint64_t i = 0; i < steps; ++i) {
-        if (!reactor_.step()) break;
+    // A chunk is made again: a slot is taken, written and flushed, and then the old one is free.
+    auto call = chance_->one_in(2) ? DriveWatch::Call::allocate : DriveWatch::Call::flush;
+    for (std::uint64_t i = chance_->below(kRebuildCallsMost); i > 0; --i) {
+        aim_at(call);
+        if (!failure_.empty()) return false;
     }
-    if (!start_again(Lost::power) || !finish_done(until_whole(), "rebuild")) return false;
-    auto others = choose_drives(settings_.parity_width);
-    set_gone(others, true);
-    if (!settle(Lost::nothing) || !tell_of_loss(others) || !replace(others)) return false;
-    return finish_done(until_whole(), "second rebuild") && settle(Lost::nothing);
+    if (!end_and_start(Lost::power) || !finish_done(until_whole(), "rebuild")) return false;
+    return survive_loss();
+}
+
+// What calls itself whole is: any m drives may vanish.
+bool World::survive_loss() {
+    auto victims = choose_drives(settings_.parity_width);
+    set_gone(victims, true);
+    if (!settle(Lost::nothing) || !tell_of_loss(victims) || !replace(victims)) return false;
+    return finish_done(until_whole(), "rebuild") && settle(Lost::nothing);
 }
 
 Task<Done> World::sync_and_rest() {

@@ -15,6 +15,8 @@ constexpr Nanos kPartitionLeast = 100 * kMicrosecond;
 constexpr std::uint64_t kPartitionDoublings = 18;   // 13 s and more: longer than any silence.
 constexpr std::uint64_t kDrivesAwayDoublings = 19;  // 26 s.
 constexpr Nanos kAnswersIn = 15 * kSecond;          // While drives do not answer.
+constexpr Nanos kSlowPause = 30 * kMillisecond;
+constexpr Nanos kTermsMost = 4 * kSecond;  // About what leases and sessions last.
 
 }  // namespace
 
@@ -39,18 +41,20 @@ bool World::reset_connections() {
     return failure_.empty() && close_cleanly() && settle(Lost::nothing);
 }
 
-// Where others would do too much meanwhile, they pause.
+// Where others would do too much meanwhile, they pause, or get slow: what sharers cache counts
+// then, and until when.
 void World::let_pass(Nanos duration) {
     Nanos until = reactor_.now() + duration;
     std::uint64_t steps = 1 + chance_->below(settings_.work_steps_most);
     for (std::uint64_t i = 0; i < kStepsMost && reactor_.now() < until; ++i) {
         if (i == steps) {
             pausing_ = true;
-            commons_->pause();
+            commons_->pause_between(std::max(settings_.pause_most, kSlowPause));
             mounts_->pause();
         }
         if (!reactor_.step()) break;
     }
+    commons_->pause_between(settings_.pause_most);
     working_ = !pausing_;
 }
 
@@ -61,6 +65,7 @@ bool World::partition() {
     bool breaks = chance_->one_in(3);
     Nanos least = kPartitionLeast << chance_->below(kPartitionDoublings);
     Nanos duration = least + static_cast<Nanos>(chance_->below(static_cast<std::uint64_t>(least)));
+    if (chance_->one_in(2)) duration = static_cast<Nanos>(chance_->below(kTermsMost));
     say("nothing passes " +
         std::string(ways == 0   ? "from "
                     : ways == 1 ? "to "
@@ -131,8 +136,9 @@ bool World::cut_drives() {
     ++map_.epoch.value;
     if (!failure_.empty() || !finish_done(compute_->set_map(map_), "a map after a cut"))
         return false;
-    if (!work_again()) return false;
-    return finish_done(until_whole(), "redundancy after a cut") && settle(Lost::nothing);
+    if (!work_again() || !finish_done(until_whole(), "redundancy after a cut")) return false;
+    if (chance_->one_in(2)) return survive_loss();
+    return settle(Lost::nothing);
 }
 
 }  // namespace weft::sim

@@ -96,11 +96,13 @@ bool World::check_counts() {
         return fail("counts", std::to_string(used.inodes) + " inodes, the clients know " +
                                   std::to_string(expected));
     }
-    if (used.used_blocks > used.capacity_blocks) {
-        return fail("counts", std::to_string(used.used_blocks) + " blocks used, " +
-                                  std::to_string(used.capacity_blocks) + " may be");
-    }
-    return true;
+    return hold_to_capacity(used);
+}
+
+bool World::hold_to_capacity(const FilesystemUsage& usage) {
+    if (usage.used_blocks <= usage.capacity_blocks) return true;
+    return fail("counts", std::to_string(usage.used_blocks) + " blocks used, " +
+                              std::to_string(usage.capacity_blocks) + " may be");
 }
 
 bool World::check_findings() {

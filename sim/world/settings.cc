@@ -136,7 +136,7 @@ void draw_drive_network(Chance& chance, WorldSettings& settings) {
 
 void draw_faults(Chance& chance, WorldSettings& settings) {
     for (std::size_t i = kEventsOfNetworks; i < kEventsOfFaults; ++i) {
-        bool happens = chance.one_in(4);
+        bool happens = chance.one_in(3);
         if (happens && !settings.crowded) settings.events.push_back(static_cast<Event>(i));
     }
     bool stalls = chance.one_in(4);
@@ -152,7 +152,7 @@ void draw_clocks(Chance& chance, WorldSettings& settings) {
     constexpr std::int64_t kPromisedPpm = 10'000;
     constexpr std::int64_t kBornePpm = 150'000;
     bool differ = !chance.one_in(3);
-    std::int64_t most = chance.one_in(3) ? kBornePpm : kPromisedPpm;
+    std::int64_t most = chance.one_in(2) ? kBornePpm : kPromisedPpm;
     if (differ) settings.network.rate_ppm_most = most;
     bool jumps = chance.one_in(3);
     Nanos jump = kSecond << chance.below(14);  // To more than two hours.

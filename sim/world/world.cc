@@ -15,6 +15,7 @@ namespace {
 
 constexpr FilesystemId kFilesystem{1};
 constexpr Nanos kWorkMost = 30 * kSecond;
+constexpr std::uint64_t kShortStayOneIn = 4;  // Losses of power.
 constexpr std::uint64_t kSettingsStream = 1;
 constexpr std::uint64_t kNetworkStream = 2;
 constexpr std::uint64_t kDriveNetworkStream = 3;
@@ -354,6 +355,7 @@ Task<Done> World::act(Actor* actor) {
         if (being_left_ && leaving(code)) co_return Done{};  // It stays under way.
         if (life != lives_) compute = nullptr;
         auto after = co_await usage_by(compute);
+        if (after.ok()) hold_to_capacity(after.value());
         bool full = room_.end(actor->number, after);
         bool lost = is_of_held(operation) && actor->client->held_is_lost();
         bool right = lost || (full && no_room_is_right(operation, code));
@@ -416,7 +418,10 @@ void World::end_roles(bool power_loss) {
     bool drives_too = power_loss || !settings_.network.drives || chance_->one_in(2);
     if (drives_too) drives_->end_all();
     if (!power_loss) return;
-    for (auto& disk : disks_) disk->lose_power();
+    // Then a journal may have what says where data lies, and nobody the data.
+    bool short_stay = chance_->one_in(kShortStayOneIn);
+    auto kept = short_stay ? SimulatedDisk::Kept::short_writes : SimulatedDisk::Kept::by_chance;
+    for (auto& disk : disks_) disk->lose_power(kept);
 }
 
 // As where compute's machine ends with its process.

@@ -94,11 +94,14 @@ private:
     void set_clock();
     bool happen(Event kind);
     bool start_again(Lost lost);
+    bool end_and_start(Lost lost);
     void aim();
+    void aim_at(DriveWatch::Call call);
     bool start_in_the_end(bool power, Lost* lost);
     bool start_and_end(bool power);
     bool stop_and_start(bool with_drives);
     bool lose_drives();
+    bool survive_loss();
     bool rebuild_again(const std::vector<std::size_t>& victims);
     Task<Done> sync_and_rest();
     bool crash_degraded();
@@ -162,6 +165,7 @@ private:
     bool settle(Lost lost) { return settle(lost, lost); }
     // Of those with trees of their own; of the others.
     bool settle(Lost lost, Lost lost_by_sharers);
+    bool hold_to_capacity(const FilesystemUsage& usage);
     Task<Done> until_whole();
     Task<Done> until_purged(std::uint64_t inodes);
     bool check_counts();

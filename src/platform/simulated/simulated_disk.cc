@@ -10,7 +10,8 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kSectorBytes = 512;
-constexpr std::uint64_t kTornOneIn = 8;    // Of the blocks that a loss of power leaves.
+constexpr std::uint64_t kTornOneIn = 8;  // Of the blocks that a loss of power leaves.
+constexpr std::size_t kShortBytes = 2 * kBlockBytes;
 constexpr std::uint64_t kNearBlocks = 64;  // Behind where it belongs.
 constexpr std::uint64_t kFirstBlocks = 512;
 
@@ -113,12 +114,12 @@ void SimulatedDisk::land(const Landing& landing, ConstBytes from, std::size_t be
     for (std::size_t at = begin; at < end; at += kBlockBytes) {
         if (at >= landing.lost_begin && at < landing.lost_end) continue;
         ConstBytes sectors = from.subspan(at, std::min(kBlockBytes, end - at));
-        store((landing.offset + at) / kBlockBytes, sectors);
+        store((landing.offset + at) / kBlockBytes, sectors, from.size() <= kShortBytes);
     }
 }
 
 // What a flush under way may have to keep is kept when it is written over.
-void SimulatedDisk::store(std::uint64_t block, ConstBytes sectors) {
+void SimulatedDisk::store(std::uint64_t block, ConstBytes sectors, bool is_short) {
     const Block* old = find(block);
     Block content = old != nullptr ? *old : Block(kBlockBytes);
     std::copy(sectors.begin(), sectors.end(), content.begin());
@@ -132,6 +133,7 @@ void SimulatedDisk::store(std::uint64_t block, ConstBytes sectors) {
     if (covered) durable_[block] = std::move(written.content);
     written.content = std::move(content);
     written.number = writes_;
+    written.is_short = is_short;
 }
 
 void SimulatedDisk::lie(DiskLies lies, std::uint64_t seed) {
@@ -167,7 +169,8 @@ Task<Done> SimulatedDisk::flush() {
     co_return Done{};
 }
 
-void SimulatedDisk::lose_power() {
+void SimulatedDisk::lose_power(Kept what) {
+    if (what == Kept::short_writes) return lose_long_writes();
     constexpr std::array<std::uint64_t, 5> kKeptOfSixteen = {0, 2, 8, 14, 16};
     std::uint64_t kept = kKeptOfSixteen[reactor_.random() % kKeptOfSixteen.size()];
     for (auto& [block, written] : unflushed_) {
@@ -178,6 +181,13 @@ void SimulatedDisk::lose_power() {
             tear(written.content, old != durable_.end() ? &old->second : nullptr);
         }
         durable_[block] = std::move(written.content);
+    }
+    unflushed_.clear();
+}
+
+void SimulatedDisk::lose_long_writes() {
+    for (auto& [block, written] : unflushed_) {
+        if (written.is_short) durable_[block] = std::move(written.content);
     }
     unflushed_.clear();
 }

@@ -34,8 +34,12 @@ public:
     Task<Done> write(std::uint64_t offset, ConstBytes from) override;
     Task<Done> flush() override;
 
-    // Each unflushed block survives or not, by the reactor's chance: sometimes most do, or none.
-    void lose_power();
+    // What survives of what was not flushed.
+    enum class Kept {
+        by_chance,    // Each block or not, by the reactor's chance: sometimes most do, or none.
+        short_writes  // Those of one or two blocks, whole; of others nothing.
+    };
+    void lose_power(Kept kept = Kept::by_chance);
     // From now on every operation ends with unavailable (or works again).
     void set_gone(bool gone) { gone_ = gone; }
     void set_power_safe(bool power_safe) { power_safe_ = power_safe; }
@@ -63,6 +67,7 @@ private:
     struct Written {
         Block content;
         std::uint64_t number = 0;  // Of the write; rises.
+        bool is_short = false;
     };
     const Block* find(std::uint64_t block) const;
     // Where a write goes in truth.
@@ -75,7 +80,8 @@ private:
     std::uint64_t draw_other_place(std::uint64_t offset, std::size_t bytes);
     // The bytes [begin, end) of what is written; whole sectors.
     void land(const Landing& landing, ConstBytes from, std::size_t begin, std::size_t end);
-    void store(std::uint64_t block, ConstBytes sectors);
+    void store(std::uint64_t block, ConstBytes sectors, bool is_short);
+    void lose_long_writes();
     bool has_room(std::uint64_t offset, std::size_t bytes) const;
     void tear(Block& fresh, const Block* old);
     Nanos random_latency();

@@ -60,6 +60,18 @@ TEST(SimulatedDisk, LossOfPowerTearsOnlyWhatWasNotFlushedAndBySectors) {
     EXPECT_GT(torn, 0);
 }
 
+TEST(SimulatedDisk, LossOfPowerMayLeaveShortWritesAlone) {
+    Bench bench;
+    for (std::uint64_t block = 0; block < 8; ++block) bench.write(block, 'a');
+    bench.flush();
+    bench.write(0, 'b');
+    std::vector<std::byte> buffer(3 * kBlockBytes, std::byte('b'));
+    ASSERT_TRUE(bench.reactor.run(bench.disk.write(3 * kBlockBytes, buffer)).ok());
+    bench.disk.lose_power(SimulatedDisk::Kept::short_writes);
+    EXPECT_EQ(bench.filler(0), 'b');
+    for (std::uint64_t block = 3; block < 6; ++block) EXPECT_EQ(bench.filler(block), 'a');
+}
+
 TEST(SimulatedDisk, ALostWriteIsAckedAndLeavesWhatWasThere) {
     Bench bench;
     bench.write(3, 'a');
