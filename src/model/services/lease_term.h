@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model/ids/ids.h"
+#include "platform/base/planted.h"
 
 #include <algorithm>
 
@@ -18,7 +19,9 @@ struct LeaseTerms {
 
     // For clocks that run at different speeds, and for what it takes a client to drop its caches
     // once its term is over.
-    Nanos margin() const { return recall_deadline / 4; }
+    Nanos margin() const {
+        return planted(Bug::lease_margin_is_not_kept) ? 0 : recall_deadline / 4;
+    }
     // A session with a recall that has waited for longer is not renewed any more.
     Nanos recall_patience() const { return recall_deadline - term - margin(); }
     // When nobody uses caches any more who was last renewed at `renewed`, of compute's clock.

@@ -24,6 +24,8 @@ enum class Bug : std::uint8_t {
     drive_reuses_generation,
     drive_does_not_flush_tables,
     drive_writes_stale_slots,
+    drive_takes_torn_tables,
+    drive_forgets_generations,
     // Segments
     stripe_without_parity,
     stripe_acked_with_chunk_missing,
@@ -33,6 +35,8 @@ enum class Bug : std::uint8_t {
     rebuild_ends_early,
     rebuild_without_flush,
     scrub_passes_parity,
+    full_drive_counts_as_written,
+    check_trusts_data,
     // File data
     cleaner_takes_no_lock,
     cleaner_ignores_newer,
@@ -60,6 +64,7 @@ enum class Bug : std::uint8_t {
     recall_is_dropped,
     lease_during_recall,
     look_without_recall,
+    lease_margin_is_not_kept,
     readdir_skips_an_entry,
     capacity_is_not_checked,
     usage_is_not_logged,
@@ -71,14 +76,17 @@ enum class Bug : std::uint8_t {
     // Frontend
     recall_answered_before_flush,
     recall_leaves_pages,
+    recall_leaves_entries,
     entry_kept_without_lease,
     // Network
     rpc_mixes_up_answers,
     rpc_forgets_deadlines,
+    late_write_counts_as_done,
     retry_after_reset_is_done_again,
     sessions_of_a_client_overlap,
     // What clients in other processes outlive
     lock_grace_is_not_kept,
+    lock_grace_ends_with_first,
     retry_after_restart_is_done_again,
     count,
 };

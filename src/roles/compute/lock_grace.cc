@@ -2,6 +2,7 @@
 // it comes back and asks for them again. Until then nobody else may have them, nor anything that
 // could be in their way. So clients that lock something are on record.
 #include "model/layout/keys.h"
+#include "platform/base/planted.h"
 #include "roles/compute/core_internal.h"
 
 namespace weft::compute {
@@ -95,12 +96,15 @@ void Core::forget_lock_client(std::uint64_t client) {
 
 void Core::note_reclaimed(Session& session) {
     if (session.reclaims_left == 0 || --session.reclaims_left > 0) return;
-    if (lock_awaited.erase(session.client.number) > 0) reclaimed.notify_all();
+    if (lock_awaited.erase(session.client.number) == 0) return;
+    if (planted(Bug::lock_grace_ends_with_first)) lock_awaited.clear();
+    reclaimed.notify_all();
 }
 
 // It is back, and holds nothing.
 void Core::await_no_more(std::uint64_t client) {
     if (lock_awaited.erase(client) == 0) return;
+    if (planted(Bug::lock_grace_ends_with_first)) lock_awaited.clear();
     forget_lock_client(client);
     reclaimed.notify_all();
 }

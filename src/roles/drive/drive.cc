@@ -1,4 +1,5 @@
 #include "platform/base/check.h"
+#include "platform/base/planted.h"
 #include "roles/drive/drive_internal.h"
 
 #include <algorithm>
@@ -109,6 +110,7 @@ Task<Done> Drive::load() {
     }
     given_before_ =
         std::max(superblock_.first_generation, first_generation_at(reactor_.wall_now()));
+    if (planted(Bug::drive_forgets_generations)) given_before_ = superblock_.first_generation;
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
         if (slot.standing == Standing::unknown) continue;

@@ -41,9 +41,11 @@ Task<Done> Mount::recall(Recall recall) {
     if (planted(Bug::recall_leaves_pages)) pages = false;
     (void)co_await invalidate(inode, pages);
     bool one_entry = !recall.name.empty() && !nothing_kept;
+    bool all_entries = !one_entry && pages && directory && file == nullptr;
+    if (planted(Bug::recall_leaves_entries)) one_entry = all_entries = false;
     if (one_entry) {
         (void)co_await forget_entry(inode, std::move(recall.name));
-    } else if (pages && directory && file == nullptr) {
+    } else if (all_entries) {
         (void)co_await forget_all_entries(inode);
     }
     // Nor does what was granted meanwhile count.
