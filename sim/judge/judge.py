@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Judges the simulator: does it find each planted bug, and after how many seeds?
 
-judge.py SIMULATOR [--bound SEEDS] [--write FILE] [--record FILE] [BUG ...]
+judge.py SIMULATOR [--bound SEEDS] [--clean SEEDS] [--write FILE] [--record FILE] [BUG ...]
 
-Runs seeds 1, 2, ... with no bug, of which none may fail, then with one bug after another until a
-seed fails. What was found goes to the record at once, and what is there is not run again as long
-as the simulator is the same. With --write the table goes to FILE. Ends with 1 if a seed fails
-without a bug, or if a bug is not found within the bound.
+Runs seeds 1, 2, ... with no bug (--clean of them), of which none may fail, then with one bug after
+another until a seed fails: all of them with few seeds, then those that were not found with more.
+What was found goes to the record at once, and what is there is not run again as long as the
+simulator is the same. With --write the table goes to FILE, after each stage. Ends with 1 if a seed
+fails without a bug, or if a bug is not found within the bound.
 """
 import argparse
 import concurrent.futures
@@ -20,7 +21,9 @@ import subprocess
 import sys
 import threading
 
-BOUND = 300
+BOUND = 400
+CLEAN_TOGETHER = 50  # Seeds without a bug, until the next are begun.
+STAGES = (10, 40, 120)  # Seeds; the last is the bound.
 NO_BUG = "none"
 # Of processor time, for one seed. How slow it is tells nothing about a bug, so such a seed is
 # passed over and found nothing.
@@ -29,8 +32,8 @@ LOOK_SECONDS = 5
 HEAD = """# Planted bugs
 
 Made by `./dev sim --judge`; do not edit. Each bug is a mistake of the kind that we make, planted
-in a build of its own (`src/platform/base/planted.h`). The simulator has to find it within {bound}
-seeds, from seed 1 on; without a bug all {bound} pass. "Found by" is the oracle that spoke first
+in a build of its own (`src/platform/base/planted.h`). The simulator may take {bound} seeds to find
+it, from seed 1 on; without a bug seeds 1 to {clean} pass. "Found by" is the oracle that spoke first
 (`docs/simulation.md`).
 
 {found} of {all} are found{median}.
@@ -121,16 +124,18 @@ class Record:
 
 def judge_none(asked, record: Record) -> bool:
     """Whether all seeds pass without a bug: only then does a failing one say something."""
-    if not record.is_done(NO_BUG, asked.bound):
+    while not record.is_done(NO_BUG, asked.clean):
         begin = record.first(NO_BUG)
-        part = -(-(asked.bound + 1 - begin) // asked.jobs)
-        parts = [(first, min(first + part - 1, asked.bound))
-                 for first in range(begin, asked.bound + 1, part)]
+        end = min(begin + CLEAN_TOGETHER - 1, asked.clean)
+        part = -(-(end + 1 - begin) // asked.jobs)
+        parts = [(first, min(first + part - 1, end)) for first in range(begin, end + 1, part)]
         with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
             judged = list(pool.map(lambda each: judge(asked.simulator, NO_BUG, each[1], each[0]),
                                    parts))
-        record.add(NO_BUG, next((each for each in judged if each["seed"] or each["said"]),
-                                judged[-1]))
+        wrong = next((each for each in judged if each["seed"] or each["said"]), None)
+        record.add(NO_BUG, wrong or judged[-1])
+        if wrong:
+            break
     healthy = record.known[NO_BUG]
     if not healthy["seed"] and not healthy["said"]:
         return True
@@ -139,11 +144,11 @@ def judge_none(asked, record: Record) -> bool:
     return False
 
 
-def judge_all(asked, names: list[str], record: Record):
+def judge_all(asked, names: list[str], record: Record, bound: int):
     def one(bug: str) -> tuple[str, dict]:
-        return bug, judge(asked.simulator, bug, asked.bound, record.first(bug))
+        return bug, judge(asked.simulator, bug, bound, record.first(bug))
 
-    names = [name for name in names if not record.is_done(name, asked.bound)]
+    names = [name for name in names if not record.is_done(name, bound)]
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
         for task in concurrent.futures.as_completed([pool.submit(one, name) for name in names]):
             bug, judged = task.result()
@@ -156,16 +161,22 @@ def table(asked, names: list[str], meaning: dict[str, str], record: Record) -> s
     seeds = [record.known[name]["seed"] for name in names]
     found = [seed for seed in seeds if seed]
     median = f", half of them within {statistics.median_high(found)} seeds" if found else ""
-    head = HEAD.format(bound=asked.bound, found=len(found), all=len(names), median=median)
-    rows = [f"| {name} | {meaning[name]} | {record.known[name]['seed'] or 'not found'} | "
-            f"{record.known[name]['oracle']} |" for name in names]
-    return head + "\n".join(rows) + "\n"
+    head = HEAD.format(bound=asked.bound, clean=record.known[NO_BUG]["tried"], found=len(found),
+                       all=len(names), median=median)
+
+    def row(name: str) -> str:
+        judged = record.known[name]
+        seeds = judged["seed"] or f"not found in {judged['tried']}"
+        return f"| {name} | {meaning[name]} | {seeds} | {judged['oracle']} |"
+
+    return head + "\n".join(map(row, names)) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("simulator")
     parser.add_argument("--bound", type=int, default=BOUND)
+    parser.add_argument("--clean", type=int, default=BOUND)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--write", type=pathlib.Path)
     parser.add_argument("--record", type=pathlib.Path)
@@ -178,11 +189,12 @@ def main() -> int:
     record = Record(asked.record or beside, asked.simulator)
     if not judge_none(asked, record):
         return 1
-    judge_all(asked, names, record)
+    for bound in [*(stage for stage in STAGES if stage < asked.bound), asked.bound]:
+        judge_all(asked, names, record, bound)
+        if asked.write:
+            asked.write.write_text(table(asked, names, meaning, record))
     missed = [name for name in names if not record.known[name]["seed"]]
     print(f"{len(names) - len(missed)} of {len(names)} planted bugs found; not: {missed}")
-    if asked.write:
-        asked.write.write_text(table(asked, names, meaning, record))
     return 1 if missed else 0
 
 

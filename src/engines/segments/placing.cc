@@ -42,6 +42,7 @@ SegmentStore::State::Width SegmentStore::State::width_now() {
 // and cleaning go on when the drives are full. All shards clean at once, each into one segment
 // beside one of the index; a small cluster can spare only a part of that.
 std::uint64_t SegmentStore::State::kept_in_all(unsigned width) const {
+    if (planted(Bug::reserve_is_not_kept)) return 0;
     std::uint64_t capacity = table.slot_count() / width;
     std::uint64_t least = std::min<std::uint64_t>(2, capacity / 4);
     std::uint64_t most = 2 * std::uint64_t{shard_count} + 8;
@@ -52,7 +53,6 @@ std::uint64_t SegmentStore::State::kept_in_all(unsigned width) const {
 // more than it takes as soon as it is done with one segment, so it is the last to be refused:
 // what else goes on may take what there is only as far as cleaning can win it back.
 std::uint64_t SegmentStore::State::kept_from(Purpose purpose, unsigned width) const {
-    if (planted(Bug::reserve_is_not_kept)) return 0;
     std::uint64_t all = kept_in_all(width);
     std::uint64_t least = std::min<std::uint64_t>(all / 4, kJournalSegments);
     switch (purpose) {

@@ -181,9 +181,7 @@ Result<Done> Core::check_capacity(FilesystemId id, std::int64_t more_blocks) con
         return Error{Code::out_of_space, "compute.capacity"};
     }
     bool fits = room_blocks() >= static_cast<std::uint64_t>(more_blocks);
-    if (!fits && !planted(Bug::reserve_is_not_kept)) {
-        return Error{Code::out_of_space, "compute.room"};
-    }
+    if (!fits) return Error{Code::out_of_space, "compute.room"};
     return Done{};
 }
 
