@@ -16,6 +16,11 @@ namespace weft::sim {
 
 // What the kernel keeps of a file that it knows.
 struct KernelInode {
+    struct PageLock {
+        bool cut = false;                  // Cut off meanwhile.
+        std::uint64_t since = UINT64_MAX;  // Whose READ fills it, in the reader's own count.
+    };
+
     KernelInode(Reactor& reactor, std::uint64_t nodeid)
         : number(nodeid), unlocked(reactor), lock(reactor) {}
 
@@ -27,7 +32,7 @@ struct KernelInode {
     bool atime_is_old = false;                   // The same, where the access time matters.
     bool size_is_unstable = false;               // Somebody is changing it: replies do not.
     std::map<std::uint64_t, std::string> pages;  // Those that are whole.
-    std::map<std::uint64_t, bool> locked;        // Pages under way; true: cut off meanwhile.
+    std::map<std::uint64_t, PageLock> locked;    // Pages under way.
     Signal unlocked;
     SharedMutex lock;  // i_rwsem
 };
@@ -79,7 +84,10 @@ public:
     Task<fuse_attr> fstat(KernelFilePtr file) { return attributes(file->inode, true); }
     Task<KernelFilePtr> open(InodePtr directory, std::string name, std::uint32_t flags);
     Task<Done> close(KernelFilePtr file);
-    Task<std::string> read(KernelFilePtr file, std::uint64_t offset, std::uint32_t size);
+    // `*since` is when the program began to, by a count of its own. Where it waits for pages that
+    // another's READ fills, it gets what that one asked for, and `*since` becomes the other's.
+    Task<std::string> read(KernelFilePtr file, std::uint64_t offset, std::uint32_t size,
+                           std::uint64_t* since);
     Task<Done> write(KernelFilePtr file, std::uint64_t offset, std::string data);
     Task<Done> fsync(KernelFilePtr file);
     Task<Done> truncate(InodePtr inode, std::uint64_t size);
@@ -142,7 +150,7 @@ private:
     Task<KernelFilePtr> open_inode(InodePtr inode, std::uint32_t flags);
     Task<KernelFilePtr> create(InodePtr directory, std::string name, std::uint32_t flags);
     Task<std::string> read_direct(KernelFilePtr file, std::uint64_t offset, std::uint32_t size);
-    Task<std::string> read_page(KernelFilePtr file, std::uint64_t page);
+    Task<std::string> read_page(KernelFilePtr file, std::uint64_t page, std::uint64_t* since);
     void fill_pages(KernelInode& inode, std::uint64_t first, std::uint64_t count,
                     const Answer& answer, std::uint64_t version);
     Task<Done> write_direct(KernelFilePtr file, std::uint64_t offset, std::string data);

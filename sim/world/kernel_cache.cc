@@ -55,8 +55,8 @@ void Kernel::set_attributes(KernelInode& inode, const fuse_attr& attr, Nanos val
 void Kernel::cut_pages(KernelInode& inode, std::uint64_t size) {
     std::uint64_t first = (size + kPage - 1) / kPage;
     inode.pages.erase(inode.pages.lower_bound(first), inode.pages.end());
-    for (auto& [page, cut] : inode.locked) {
-        if (page >= size / kPage) cut = true;
+    for (auto& [page, lock] : inode.locked) {
+        if (page >= size / kPage) lock.cut = true;
     }
     auto last = inode.pages.find(size / kPage);
     if (size % kPage == 0 || last == inode.pages.end()) return;

@@ -128,7 +128,8 @@ Task<std::string> Kernel::read_direct(KernelFilePtr file, std::uint64_t offset,
     co_return std::move(answer.body);
 }
 
-Task<std::string> Kernel::read(KernelFilePtr file, std::uint64_t offset, std::uint32_t size) {
+Task<std::string> Kernel::read(KernelFilePtr file, std::uint64_t offset, std::uint32_t size,
+                               std::uint64_t* since) {
     if (file->direct) co_return co_await read_direct(file, offset, size);
     InodePtr inode = file->inode;
     // Only who reads behind the end asks for it.
@@ -138,7 +139,7 @@ Task<std::string> Kernel::read(KernelFilePtr file, std::uint64_t offset, std::ui
     std::string out;
     for (std::uint64_t at = offset; at < offset + size;) {
         if (at >= inode->attributes.size) break;
-        std::string page = co_await or_return(co_await read_page(file, at / kPage));
+        std::string page = co_await or_return(co_await read_page(file, at / kPage, since));
         std::uint64_t end = std::min(offset + size, (at / kPage + 1) * kPage);
         end = std::min(end, inode->attributes.size);
         if (end <= at) break;
@@ -149,12 +150,14 @@ Task<std::string> Kernel::read(KernelFilePtr file, std::uint64_t offset, std::ui
 }
 
 // Its bytes, from the cache or with some behind it.
-Task<std::string> Kernel::read_page(KernelFilePtr file, std::uint64_t page) {
+Task<std::string> Kernel::read_page(KernelFilePtr file, std::uint64_t page, std::uint64_t* since) {
     InodePtr inode = file->inode;
     for (;;) {
         auto whole = inode->pages.find(page);
         if (whole != inode->pages.end()) co_return whole->second;
-        if (!inode->locked.contains(page)) break;
+        auto locked = inode->locked.find(page);
+        if (locked == inode->locked.end()) break;
+        *since = std::min(*since, locked->second.since);
         co_await inode->unlocked.wait();
     }
     std::uint64_t count = 0;
@@ -163,7 +166,7 @@ Task<std::string> Kernel::read_page(KernelFilePtr file, std::uint64_t page) {
     while (count < most && (count == 0 || page + count < pages)) {
         bool taken = inode->pages.contains(page + count) || inode->locked.contains(page + count);
         if (taken) break;
-        inode->locked[page + count] = false;
+        inode->locked[page + count].since = *since;
         ++count;
     }
     std::uint64_t version = version_;
@@ -188,7 +191,7 @@ void Kernel::fill_pages(KernelInode& inode, std::uint64_t first, std::uint64_t c
     const std::string& body = answer.body;
     for (std::uint64_t i = 0; i < count; ++i) {
         auto locked = inode.locked.find(first + i);
-        bool cut = locked->second;
+        bool cut = locked->second.cut;
         inode.locked.erase(locked);
         if (cut || answer.error != 0) continue;
         std::string bytes = body.size() > i * kPage ? body.substr(i * kPage, kPage) : "";
@@ -259,7 +262,7 @@ void Kernel::copy_into_pages(KernelInode& inode, std::uint64_t offset, const std
             whole = inode.pages.emplace(at / kPage, std::string(kPage, '\0')).first;
         }
         if (whole == inode.pages.end()) {
-            inode.locked[at / kPage] = false;
+            inode.locked.try_emplace(at / kPage);
             locked->insert(at / kPage);
         } else {
             whole->second.replace(at % kPage, count, data, done, count);

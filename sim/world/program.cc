@@ -139,11 +139,11 @@ Task<Done> Program::close_all() {
     co_return Done{};
 }
 
-Task<std::uint64_t> Program::look(Register* at) {
+Task<std::uint64_t> Program::look(Register* at, Moment* since) {
     if (at->kind == Kind::data) {
         KernelFilePtr from = co_await or_return(co_await file(at->name, false));
         std::string text =
-            co_await or_return(co_await kernel().read(from, at->offset, kValueBytes));
+            co_await or_return(co_await kernel().read(from, at->offset, kValueBytes, since));
         if (text.size() != kValueBytes) co_return Error{Code::invalid, "sim.short_read"};
         std::uint64_t value = 0;
         std::memcpy(&value, text.data(), kValueBytes);
@@ -158,7 +158,8 @@ Task<std::uint64_t> Program::look(Register* at) {
 
 Task<std::uint64_t> Program::look_surely(Register* at) {
     for (;;) {
-        auto value = co_await look(at);
+        Moment since = 0;  // What settles does not ask.
+        auto value = co_await look(at, &since);
         if (value.ok() && is_judged()) co_return value;
         bool again = !is_judged() || mounts_.has_lost_sessions(mount_);
         if (!again) co_return value;
@@ -186,7 +187,7 @@ Task<bool> Program::sees_surely(std::string name) {
 Task<Done> Program::read(Register* at) {
     Moment begin = mounts_.tick();
     std::optional<std::uint64_t> since = sure();
-    auto value = co_await look(at);
+    auto value = co_await look(at, &begin);
     // Linux looks a name up again once; if it is replaced again meanwhile, that is what it says.
     bool replaced = at->kind == Kind::name && value.code() == Code::stale;
     if (replaced) co_return Done{};

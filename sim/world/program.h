@@ -16,7 +16,8 @@ public:
 
     Task<Done> act();
     // The register's value as this program sees it.
-    Task<std::uint64_t> look(Mounts::Register* at);
+    // `*since`: see Kernel::read.
+    Task<std::uint64_t> look(Mounts::Register* at, Mounts::Moment* since);
     Task<bool> sees(std::string name);
     // Whatever happened to the mount's session meanwhile, until it is known.
     Task<std::uint64_t> look_surely(Mounts::Register* at);
