@@ -10,8 +10,8 @@ namespace weft::remote {
 
 // A drive role in another process, over a connection. Calls end by `deadline_after`, or if they
 // were sent late by half of it more (retry_later), and with unavailable once the connection is
-// gone. It is closed where one could not even be sent by then: nobody takes anything at the other
-// end.
+// gone. It is closed where one has not ended by then, because it could not be sent in time: nobody
+// takes anything at the other end, or too slowly.
 class RemoteDrives : public DriveService {
 public:
     // The peer outlives this.
