@@ -206,6 +206,7 @@ bool Mounts::may_have_too_many_links() const {
 }
 
 void Mounts::renew(Life& life) {
+    if (life.made) former_names_.push_back(life.name);
     life = Life();
     life.name = "l" + std::to_string(++last_value_);
 }
@@ -255,6 +256,12 @@ Task<Done> Mounts::settle_lives(Lost lost) {
         if (lost == Lost::nothing) continue;
         if (there) co_await or_return(co_await programs_[0]->clear(life.name));
         renew(life);
+    }
+    if (lost == Lost::nothing) co_return Done{};
+    // With power goes, perhaps, that a name was removed.
+    for (const std::string& name : std::exchange(former_names_, {})) {
+        bool there = co_await or_return(co_await programs_[0]->sees_surely(name));
+        if (there) co_await or_return(co_await programs_[0]->clear(name));
     }
     co_return Done{};
 }

@@ -126,6 +126,7 @@ private:
     FileId directory_;
     std::vector<Register> registers_;
     std::vector<Life> lives_;
+    std::vector<std::string> former_names_;  // Of lives, since what was lost was last looked at.
     std::vector<std::unique_ptr<MountHost>> hosts_;  // Also those of mounts that have ended.
     std::vector<MountHost*> hosts_in_use_;           // By mount.
     std::vector<std::uint64_t> sessions_seen_;       // By mount.
