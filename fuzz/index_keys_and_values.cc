@@ -19,6 +19,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (auto record = decode_inode(in)) CHECK(decode_inode(encode(*record)) == record);
     if (auto record = decode_entry(in)) CHECK(decode_entry(encode(*record)) == record);
     if (auto record = decode_reply(in)) CHECK(decode_reply(encode(*record)) == record);
+    if (auto record = decode_lease_client(in)) {
+        CHECK(decode_lease_client(encode(*record)) == record);
+    }
     if (auto record = decode_extent(in)) CHECK(decode_extent(encode(*record)) == record);
     if (auto record = decode_segment(in)) CHECK(decode_segment(encode(*record)) == record);
     return 0;

@@ -136,6 +136,8 @@ constexpr std::array kBugs = {
             "a request that is sent again under the next session is done twice"},
     BugText{Bug::sessions_of_a_client_overlap, "sessions_of_a_client_overlap",
             "a client's next session begins while its last connection is not over"},
+    BugText{Bug::lease_grace_is_not_kept, "lease_grace_is_not_kept",
+            "after a restart what a client that is cut off may cache is changed at once"},
     BugText{Bug::lock_grace_is_not_kept, "lock_grace_is_not_kept",
             "after a restart anybody may lock what somebody is about to take back"},
     BugText{Bug::lock_grace_ends_with_first, "lock_grace_ends_with_first",

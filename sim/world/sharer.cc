@@ -90,12 +90,6 @@ void Sharer::notice() {
     if (!ended_ && (way_->closed() || unaware())) session_ended();
 }
 
-// Until its term is over the next compute does not know what it has cached (docs/status.md).
-bool Sharer::is_left_behind() const {
-    auto over = way_->over(session_);
-    return over.has_value() && over->with_compute;
-}
-
 bool Sharer::unaware() {
     auto over = way_->over(session_);
     if (!over.has_value()) return false;
@@ -277,7 +271,7 @@ Task<Done> Sharer::write(Register* at) {
         cached_.erase(at);
         buffered_.value = value;
         buffered_.unsent.push_back(number);
-        if (!is_left_behind()) at->history.end_buffered_write(number, commons_.tick());
+        at->history.end_buffered_write(number, commons_.tick());
         co_await sleep(commons_.reactor_, kMicrosecond);
         co_return Done{};
     }
@@ -359,9 +353,8 @@ Task<Done> Sharer::read(Register* at) {
     }
     RegisterHistory::Moment begin = commons_.tick();
     std::uint64_t losses = commons_.power_losses_;
-    bool cached = cached_.contains(at);
     std::uint64_t value = co_await or_return(co_await look(at));
-    bool judged = is_kept(losses) && !(cached && is_left_behind());
+    bool judged = is_kept(losses);
     if (judged) at->history.read(value, begin, commons_.tick());
     co_await sleep(commons_.reactor_, kMicrosecond);
     co_return Done{};

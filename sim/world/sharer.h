@@ -97,7 +97,6 @@ private:
         return power_losses == commons_.power_losses_ && power_losses == session_power_losses_;
     }
     // Whether compute has ended, and this client may not know yet.
-    bool is_left_behind() const;
     // Whether the session is over at compute, which this client may not know yet.
     bool unaware();
 

@@ -143,14 +143,14 @@ std::string reply(std::uint64_t client, std::uint64_t slot) {
     return key;
 }
 
-std::string lock_client(std::uint64_t client) {
-    std::string key = shard_key(Kind::lock_client);
+std::string client(Kind what_for, std::uint64_t client) {
+    std::string key = shard_key(what_for);
     ByteWriter(key).sorted(client);
     return key;
 }
 
-std::string lock_client_prefix() {
-    return shard_key(Kind::lock_client);
+std::string client_prefix(Kind what_for) {
+    return shard_key(what_for);
 }
 
 std::string segment(SegmentId segment) {
@@ -277,9 +277,9 @@ std::optional<std::uint64_t> parse_reply(std::string_view key) {
     return client;
 }
 
-std::optional<std::uint64_t> parse_lock_client(std::string_view key) {
+std::optional<std::uint64_t> parse_client(Kind what_for, std::string_view key) {
     ByteReader reader(key);
-    if (!take_shard(reader, Kind::lock_client)) return std::nullopt;
+    if (!take_shard(reader, what_for)) return std::nullopt;
     auto client = reader.sorted<std::uint64_t>();
     if (!reader.done()) return std::nullopt;
     return client;

@@ -16,19 +16,20 @@ namespace weft {
 namespace keys {
 
 enum class Kind : std::uint8_t {
-    inode = 'I',        // -> InodeRecord
-    xattr = 'X',        // name -> value
-    extent = 'T',       // end block (exclusive) -> ExtentRecord
-    entry = 'D',        // hash, name -> EntryRecord
-    orphan = 'O',       // unlinked, not yet purged -> empty
-    usage = 'U',        // of a filesystem in this shard: counter of blocks ('b') or inodes ('i')
-    reply = 'R',        // client, slot -> ReplyRecord
-    lock_client = 'K',  // client that may hold locks -> empty
-    segment = 'S',      // -> SegmentRecord
-    live = 'L',         // counter: live blocks of the segment
-    summary = 'M',      // chunk, block, owner -> count of blocks
-    staged = 'G',       // offset, length: only in stage and unstage mutations, never stored
-    next_inode = 'N',   // counter of inode numbers given out by this shard
+    inode = 'I',         // -> InodeRecord
+    xattr = 'X',         // name -> value
+    extent = 'T',        // end block (exclusive) -> ExtentRecord
+    entry = 'D',         // hash, name -> EntryRecord
+    orphan = 'O',        // unlinked, not yet purged -> empty
+    usage = 'U',         // of a filesystem in this shard: counter of blocks ('b') or inodes ('i')
+    reply = 'R',         // client, slot -> ReplyRecord
+    lock_client = 'K',   // client that may hold locks -> empty
+    lease_client = 'C',  // client that may cache something -> LeaseClientRecord
+    segment = 'S',       // -> SegmentRecord
+    live = 'L',          // counter: live blocks of the segment
+    summary = 'M',       // chunk, block, owner -> count of blocks
+    staged = 'G',        // offset, length: only in stage and unstage mutations, never stored
+    next_inode = 'N',    // counter of inode numbers given out by this shard
 };
 
 std::string inode(FileId file);
@@ -47,8 +48,9 @@ std::string usage_inodes(FilesystemId filesystem);
 std::string usage_prefix();
 // The last request that changed something of those whose seq leads to this slot.
 std::string reply(std::uint64_t client, std::uint64_t slot);
-std::string lock_client(std::uint64_t client);
-std::string lock_client_prefix();
+// What a client is on record for: kind lock_client or lease_client.
+std::string client(Kind what_for, std::uint64_t client);
+std::string client_prefix(Kind what_for);
 std::string segment(SegmentId segment);
 std::string segment_prefix();
 std::string live(SegmentId segment);
@@ -90,7 +92,7 @@ struct Staged {
 std::optional<Staged> parse_staged(std::string_view key);
 std::optional<FileId> parse_orphan(std::string_view key);
 std::optional<std::uint64_t> parse_reply(std::string_view key);  // The client.
-std::optional<std::uint64_t> parse_lock_client(std::string_view key);
+std::optional<std::uint64_t> parse_client(Kind what_for, std::string_view key);
 
 }  // namespace keys
 

@@ -38,7 +38,8 @@ TEST(Keys, HaveTheBytesOfTheFormat) {
     EXPECT_EQ(hex(keys::usage_blocks(FilesystemId{7})), "00000000550000000762");
     EXPECT_EQ(hex(keys::usage_inodes(FilesystemId{7})), "00000000550000000769");
     EXPECT_EQ(hex(keys::reply(1, 2)), "000000005200000000000000010000000000000002");
-    EXPECT_EQ(hex(keys::lock_client(258)), "000000004b0000000000000102");
+    EXPECT_EQ(hex(keys::client(keys::Kind::lock_client, 258)), "000000004b0000000000000102");
+    EXPECT_EQ(hex(keys::client(keys::Kind::lease_client, 258)), "00000000430000000000000102");
     EXPECT_EQ(hex(keys::segment(kSegment)), "00000000532122232425262728");
     EXPECT_EQ(hex(keys::live(kSegment)), "000000004c2122232425262728");
     EXPECT_EQ(hex(keys::summary({kSegment, 0x71, 0x81}, {kFile, 0x91})),
@@ -66,8 +67,11 @@ TEST(Keys, GiveBackWhatTheyWereMadeOf) {
     EXPECT_EQ(keys::parse_live(keys::live(kSegment)), kSegment);
     EXPECT_EQ(keys::parse_orphan(keys::orphan(kFile)), kFile);
     EXPECT_EQ(keys::parse_reply(keys::reply(7, 9)), 7U);
-    EXPECT_EQ(keys::parse_lock_client(keys::lock_client(7)), 7U);
-    EXPECT_FALSE(keys::parse_lock_client(keys::reply(7, 9)).has_value());
+    constexpr keys::Kind kLocks = keys::Kind::lock_client;
+    constexpr keys::Kind kLeases = keys::Kind::lease_client;
+    EXPECT_EQ(keys::parse_client(kLocks, keys::client(kLocks, 7)), 7U);
+    EXPECT_FALSE(keys::parse_client(kLocks, keys::client(kLeases, 7)).has_value());
+    EXPECT_FALSE(keys::parse_client(kLocks, keys::reply(7, 9)).has_value());
     EXPECT_FALSE(keys::parse_reply(keys::orphan(kFile)).has_value());
     EXPECT_EQ(keys::parse_inode(keys::inode(kFile)), kFile);
 
@@ -116,7 +120,8 @@ TEST(Keys, OfOneKindAreOneScan) {
                                     keys::usage_blocks(last.filesystem),
                                     keys::usage_inodes(FilesystemId{1}),
                                     keys::reply(1, 1),
-                                    keys::lock_client(1),
+                                    keys::client(keys::Kind::lock_client, 1),
+                                    keys::client(keys::Kind::lease_client, 1),
                                     keys::segment(most),
                                     keys::segment(kSegment),
                                     keys::live(most),

@@ -123,6 +123,23 @@ std::optional<ReplyRecord> decode_reply(std::string_view value) {
     return record;
 }
 
+std::string encode(const LeaseClientRecord& record) {
+    CHECK(record.covers_for >= 0);
+    std::string out;
+    ByteWriter writer(out);
+    writer.number(kFormat);
+    writer.number(record.covers_for);
+    return out;
+}
+
+std::optional<LeaseClientRecord> decode_lease_client(std::string_view value) {
+    ByteReader reader(value);
+    if (reader.number<std::uint8_t>() != kFormat) return std::nullopt;
+    LeaseClientRecord record{reader.number<Nanos>()};
+    if (!reader.done() || record.covers_for < 0) return std::nullopt;
+    return record;
+}
+
 std::string encode(const ExtentRecord& record) {
     bool data = record.kind == ExtentRecord::Kind::data;
     CHECK(record.count >= 1 && record.count <= kExtentBlocksMost);

@@ -50,6 +50,12 @@ struct ReplyRecord {
 // Of each client so many replies are kept, each in the slot that its seq leads to (modulo).
 inline constexpr std::uint64_t kReplySlots = 4096;
 
+// A client that may cache something.
+struct LeaseClientRecord {
+    Nanos covers_for = 0;  // How long it may use that after compute has ended, by compute's clock.
+    friend bool operator==(const LeaseClientRecord&, const LeaseClientRecord&) = default;
+};
+
 // Blocks [end - count, end) of a file, end from the key. data: they lie at `first` and on, with
 // one crc32c a block. reserved: promised by fallocate, read as zeros.
 struct ExtentRecord {
@@ -78,12 +84,14 @@ struct SegmentRecord {
 std::string encode(const InodeRecord& record);
 std::string encode(const EntryRecord& record);
 std::string encode(const ReplyRecord& record);
+std::string encode(const LeaseClientRecord& record);
 std::string encode(const ExtentRecord& record);
 std::string encode(const SegmentRecord& record);
 // Empty on anything malformed.
 std::optional<InodeRecord> decode_inode(std::string_view value);
 std::optional<EntryRecord> decode_entry(std::string_view value);
 std::optional<ReplyRecord> decode_reply(std::string_view value);
+std::optional<LeaseClientRecord> decode_lease_client(std::string_view value);
 std::optional<ExtentRecord> decode_extent(std::string_view value);
 std::optional<SegmentRecord> decode_segment(std::string_view value);
 

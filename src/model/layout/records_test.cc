@@ -74,6 +74,9 @@ TEST(Records, HaveTheBytesOfTheFormat) {
     reply.count = 0x2122232425262728;
     EXPECT_EQ(hex(encode(reply)), "0108070605040302010900000018171615141312112827262524232221");
     EXPECT_EQ(decode_reply(encode(reply)), reply);
+    LeaseClientRecord client{0x0102030405060708};
+    EXPECT_EQ(hex(encode(client)), "010807060504030201");
+    EXPECT_EQ(decode_lease_client(encode(client)), client);
     EXPECT_EQ(hex(encode(EntryRecord{InodeId{0x0102030405060708}, 0100000})),
               "01080706050403020100800000");
     EXPECT_EQ(hex(encode(some_data())), "010200000008070605040302011413121122213433323144434241");

@@ -85,6 +85,7 @@ enum class Bug : std::uint8_t {
     retry_after_reset_is_done_again,
     sessions_of_a_client_overlap,
     // What clients in other processes outlive
+    lease_grace_is_not_kept,
     lock_grace_is_not_kept,
     lock_grace_ends_with_first,
     retry_after_restart_is_done_again,

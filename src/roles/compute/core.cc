@@ -21,6 +21,8 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
       locks(with_reactor),
       leases(settings.leases),
       advisory(settings.locks),
+      lock_clients(*this, keys::Kind::lock_client),
+      lease_clients(*this, keys::Kind::lease_client),
       cleaning(with_reactor),
       merging(with_reactor),
       trimming(with_reactor),
@@ -29,7 +31,7 @@ Core::Core(Reactor& with_reactor, DriveService& with_drives, ComputeSettings wit
       redundancy(with_reactor),
       cleaned(with_reactor),
       merged(with_reactor),
-      reclaimed(with_reactor),
+      returned(with_reactor),
       landed(with_reactor),
       gate(with_reactor) {
     table.set_promised([this] { return journal_segments_to_come(); });
@@ -200,6 +202,7 @@ Task<Done> Core::open(ClusterMap with_map, Epoch epoch) {
     if (recovers) co_await or_return(co_await recover_orphans());
     remove_what_is_gone(*this);
     co_await or_return(co_await begin_lock_grace());
+    co_await or_return(co_await begin_lease_grace());
     start_duties();
     co_return Done{};
 }
@@ -209,7 +212,7 @@ Task<Done> Core::close() {
     wake_duties();
     cleaned.notify_all();
     merged.notify_all();
-    reclaimed.notify_all();
+    returned.notify_all();
     std::vector<SessionId> open_sessions;
     for (const auto& [id, session] : sessions) open_sessions.push_back(id);
     for (SessionId id : open_sessions) (void)co_await close_session(id);

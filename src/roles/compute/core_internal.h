@@ -9,6 +9,7 @@
 #include "model/services/admin_services.h"
 #include "model/services/compute_service.h"
 #include "platform/base/planted.h"
+#include "roles/compute/client_records_internal.h"
 #include "roles/compute/key_locks_internal.h"
 #include "roles/compute/noting_drives_internal.h"
 #include "roles/compute/session_table_internal.h"
@@ -182,6 +183,9 @@ public:
     Task<T> tell_again(Caller caller, ReplyRecord known);
     // Nobody will ask for it any more.
     bool is_old_reply(std::string_view key) const;
+    ShardId shard_of_client(std::uint64_t client) const {
+        return ShardId{static_cast<std::uint32_t>(client % map.shard_count)};
+    }
     void note_client(std::uint64_t client);
     void note_client_gone(std::uint64_t client);
 
@@ -204,12 +208,22 @@ public:
     Task<Done> until_locks_are_free(Caller caller);
     // Before the first lock of a client that may come back: a restart will wait for it.
     Task<Done> note_lock_client(SessionId of);
-    // Before anybody is told of a lock: who has lost it is on record no longer, come what may.
-    Task<Done> lock_clients_flushed();
     void forget_lock_client(std::uint64_t client);
     // `session` has asked for so many of the locks it held before, whatever the answer.
     void note_reclaimed(Session& session);
     void await_no_more(std::uint64_t client);
+
+    // lease_grace.cc: after a restart nobody changes what a client of before may still cache.
+    Task<Done> begin_lease_grace();
+    Task<Done> end_lease_grace();
+    bool in_lease_grace() const;
+    // Waits for that, LeaseTerms::over_after() at the most. fenced.
+    Task<Done> until_caches_are_known(SessionId by);
+    // Lets a session cache things once a restart would know of it.
+    Task<Done> note_lease_client(std::shared_ptr<Session> session);
+    // Unless it is here, or may be back.
+    void forget_lease_client(std::uint64_t client);
+    bool may_cache(SessionId id) const;
 
     // space.cc
     // Waits, slower the fewer segments are free, until the cleaner has made room for so many more
@@ -324,12 +338,14 @@ public:
     std::map<SessionId, std::shared_ptr<Session>> sessions;
     std::map<std::uint64_t, ClientUse> clients;  // That may ask again for what they asked.
     Nanos opened_at = 0;
-    // Clients that have a record: they may hold locks.
-    std::set<std::uint64_t> lock_clients;
-    Lsn lock_clients_changed;  // The last change of these records that may not be durable.
+    ClientRecords lock_clients;  // That may hold locks.
     // Those of before the start that have not taken back their locks yet.
     std::set<std::uint64_t> lock_awaited;
     Nanos lock_grace_ends = 0;
+    ClientRecords lease_clients;  // That may cache something.
+    // Those of before the start that are not back yet.
+    std::set<std::uint64_t> lease_awaited;
+    Nanos lease_grace_ends = 0;
     bool will_close = false;  // Who loses its session now may find its locks again.
     // Over, but with recalls that their holder has not answered.
     std::vector<std::shared_ptr<Session>> ended_sessions;
@@ -357,11 +373,11 @@ public:
     Signal purging;
     Signal saving;
     Signal redundancy;
-    Signal cleaned;    // The cleaner has emptied a segment.
-    Signal merged;     // An index has been written out or merged, or the journal trimmed.
-    Signal reclaimed;  // Nobody has locks to take back any more, or a session has ended.
-    Signal landed;     // No request that may commit is in flight.
-    Gate gate;         // Last: its tasks go first.
+    Signal cleaned;   // The cleaner has emptied a segment.
+    Signal merged;    // An index has been written out or merged, or the journal trimmed.
+    Signal returned;  // A client of before has what it had, or has not; or a session has ended.
+    Signal landed;    // No request that may commit is in flight.
+    Gate gate;        // Last: its tasks go first.
 };
 
 // A transaction on inodes that is being decided. Made, filled and committed without an await in

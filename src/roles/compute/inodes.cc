@@ -98,7 +98,7 @@ Node Core::look(SessionId session, InodePin inode) {
     node.inode = inode->id.inode;
     node.attributes = inode->record;
     bool nobody_writes = leases.recalls_for_look(session, inode->id).empty();
-    if (may_grant(*inode, session) && nobody_writes && sessions.contains(session)) {
+    if (may_grant(*inode, session) && nobody_writes && may_cache(session)) {
         leases.grant_read(session, inode->id);
         node.lease = lease_of(leases.held(session, inode->id));
     }

@@ -1,3 +1,4 @@
+#include "engines/namespace/attributes.h"
 #include "platform/base/planted.h"
 #include "platform/runtime/join.h"
 #include "roles/compute/core_internal.h"
@@ -64,6 +65,7 @@ Task<Done> Core::recall_all(std::vector<leases::Recalled> recalled, FileId file,
 }
 
 Task<Done> Core::recall_for_change(SessionId by, FileId file, std::string name, bool data) {
+    if (in_lease_grace()) co_await or_return(co_await until_caches_are_known(by));
     if (sessions.size() <= 1) co_return Done{};
     auto recalled = leases.recalls_for_change(by, file);
     if (planted(Bug::recall_is_dropped) && recalled.size() > 1) recalled.pop_back();
@@ -72,6 +74,10 @@ Task<Done> Core::recall_for_change(SessionId by, FileId file, std::string name, 
 }
 
 Task<Done> Core::recall_for_look(SessionId by, InodePin inode) {
+    bool may_be_written = posix::is_regular(inode->record);
+    if (may_be_written && in_lease_grace()) {
+        co_await or_return(co_await until_caches_are_known(by));
+    }
     if (sessions.size() <= 1) co_return Done{};
     auto recalled = leases.recalls_for_look(by, inode->id);
     if (recalled.empty() || planted(Bug::look_without_recall)) co_return Done{};

@@ -10,10 +10,6 @@ namespace {
 // Longer than any client tries again: programs wait 120 s.
 constexpr Nanos kForgetAfter = 600 * kSecond;
 
-ShardId shard_of_client(const Core& core, std::uint64_t client) {
-    return ShardId{static_cast<std::uint32_t>(client % core.map.shard_count)};
-}
-
 FileId told_of(const ReplyRecord& known) {
     return {known.filesystem, known.inode};
 }
@@ -23,12 +19,12 @@ FileId told_of(const ReplyRecord& known) {
 void Core::remember(Change& change, const Caller& caller, FileId of, std::uint64_t count) {
     if (caller.seq == 0 || caller.client == 0) return;
     ReplyRecord record{caller.seq, of.filesystem, of.inode, count};
-    Batch& batch = change.on(shard_of_client(*this, caller.client));
+    Batch& batch = change.on(shard_of_client(caller.client));
     batch.put(keys::reply(caller.client, caller.seq % kReplySlots), encode(record));
 }
 
 Task<std::optional<ReplyRecord>> Core::find_reply(std::uint64_t client, std::uint64_t seq) {
-    Shard& in = shard(shard_of_client(*this, client));
+    Shard& in = shard(shard_of_client(client));
     auto value = co_await in.index.get(keys::reply(client, seq % kReplySlots));
     if (value.code() == Code::not_found) co_return std::optional<ReplyRecord>();
     if (!value.ok()) co_return value.error();

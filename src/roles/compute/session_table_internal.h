@@ -61,6 +61,7 @@ struct Session {
     LeaseHolder* holder;
     Client client;
     bool ended = false;
+    bool may_cache = false;           // A restart will know of it.
     std::uint64_t reclaims_left = 0;  // Locks that its client held before a restart.
     ReplyCache replies;
     std::map<std::uint64_t, InodePin> handles;

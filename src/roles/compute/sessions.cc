@@ -19,6 +19,13 @@ Result<SessionId> Core::open_session(LeaseHolder* holder, Client client) {
     sessions[id] = made;
     if (lock_awaited.contains(client.number)) made->reclaims_left = client.locks_held;
     if (client.locks_held == 0) await_no_more(client.number);
+    // It has dropped all it had, if it has been here before.
+    if (lease_awaited.erase(client.number) > 0) returned.notify_all();
+    if (client.number == 0) {
+        made->may_cache = true;  // It ends with this process.
+    } else {
+        gate.spawn(note_lease_client(made));
+    }
     return id;
 }
 
@@ -52,8 +59,9 @@ void Core::end_session(SessionId id) {
     sessions.erase(found);
     bool awaited = lock_awaited.contains(session->client.number);
     if (!awaited) forget_lock_client(session->client.number);
-    reclaimed.notify_all();
     note_client_gone(session->client.number);
+    forget_lease_client(session->client.number);
+    returned.notify_all();
     session->moved.notify_all();
     ended_sessions.push_back(session);
     std::erase_if(ended_sessions, [](const auto& ended) { return ended->recalls.running() == 0; });

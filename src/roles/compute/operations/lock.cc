@@ -93,7 +93,7 @@ Task<Done> set_lock(Core* core, Caller caller, FileId file, LockRequest request)
             break;
     }
     co_await or_return(co_await await_turn(core, caller, outcome.ticket));
-    co_return co_await core->lock_clients_flushed();
+    co_return co_await core->lock_clients.flushed();
 }
 
 // Whatever comes of a reclaim, its client is not waited for any longer because of it.

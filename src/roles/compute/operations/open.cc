@@ -20,7 +20,7 @@ Task<Done> try_write_lease(Core* core, SessionId session, InodePin inode) {
     co_await or_return(co_await core->recall_for_change(session, inode->id, std::string(), false));
     bool sole_changer = !inode->changing_by_many;
     if (!alone(*inode, session) || !sole_changer) co_return Done{};
-    if (core->sessions.contains(session)) (void)core->leases.grant_write(session, inode->id);
+    if (core->may_cache(session)) (void)core->leases.grant_write(session, inode->id);
     co_return Done{};
 }
 
