@@ -37,6 +37,8 @@ constexpr std::array kBugs = {
             "a drive does not hold the blocks of its tables to their checksums"},
     BugText{Bug::drive_forgets_generations, "drive_forgets_generations",
             "a drive whose slot table is an old one counts generations on from there"},
+    BugText{Bug::table_is_not_settled, "table_is_not_settled",
+            "what a drive writes to one copy of a table does not follow into the other"},
     BugText{Bug::stripe_without_parity, "stripe_without_parity",
             "the first parity chunk of every stripe is zeros"},
     BugText{Bug::stripe_acked_with_chunk_missing, "stripe_acked_with_chunk_missing",

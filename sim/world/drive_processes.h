@@ -58,6 +58,7 @@ public:
         return role(drive).store_map(drive, std::move(map));
     }
     Task<std::string> load_map(DriveId drive) override { return role(drive).load_map(drive); }
+    Task<std::uint64_t> verify(DriveId drive) override { return role(drive).verify(drive); }
 
 private:
     class Process;

@@ -94,4 +94,9 @@ Task<std::string> FarDrives::load_map(DriveId drive) {
     co_return co_await at->drives.load_map(drive);
 }
 
+Task<std::uint64_t> FarDrives::verify(DriveId drive) {
+    auto at = co_await or_return(co_await line(drive));
+    co_return co_await at->drives.verify(drive);
+}
+
 }  // namespace weft::sim

@@ -1,6 +1,7 @@
 #include "testing/memory_drives.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weft::testing {
 namespace {
@@ -174,6 +175,13 @@ Task<std::string> MemoryDrives::load_map(DriveId drive) {
     if (at == nullptr) co_return kGone;
     if (at->map.empty()) co_return Error{Code::not_found, "drive.load_map"};
     co_return at->map;
+}
+
+Task<std::uint64_t> MemoryDrives::verify(DriveId drive) {
+    co_await sleep(reactor_, latency_);
+    Drive* at = serving(drive);
+    if (at == nullptr) co_return kGone;
+    co_return std::exchange(at->rotten, 0);
 }
 
 void MemoryDrives::lose_power() {

@@ -27,6 +27,7 @@ public:
     Task<std::vector<SlotInfo>> list(DriveId drive, OwnerId owner) override;
     Task<Done> store_map(DriveId drive, std::string map) override;
     Task<std::string> load_map(DriveId drive) override;
+    Task<std::uint64_t> verify(DriveId drive) override;
 
     // Adds an empty drive; returns its id.
     DriveId add_drive();
@@ -42,6 +43,8 @@ public:
     void lose_writes(DriveId drive, bool lose) { drives_[drive].loses_writes = lose; }
     // Writes to the drive end with out_of_space, as on a full filesystem; all else goes on.
     void refuse_writes(DriveId drive, bool refuse) { drives_[drive].refuses_writes = refuse; }
+    // So many copies of what it keeps beside its slots are wrong until it is verified.
+    void rot_tables(DriveId drive, std::uint64_t copies) { drives_[drive].rotten = copies; }
     void set_latency(Nanos latency) { latency_ = latency; }
     std::uint64_t reads() const { return reads_; }  // That have begun.
     std::uint64_t writes() const { return writes_; }
@@ -66,6 +69,7 @@ private:
         std::map<OwnerId, Epoch> fences;
         std::vector<Slot> slots;
         std::string map;
+        std::uint64_t rotten = 0;
     };
     // The drive, or nullptr if it is gone or unknown.
     Drive* serving(DriveId drive);

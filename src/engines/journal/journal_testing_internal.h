@@ -60,6 +60,7 @@ public:
         return drives_.store_map(drive, std::move(map));
     }
     Task<std::string> load_map(DriveId drive) override { return drives_.load_map(drive); }
+    Task<std::uint64_t> verify(DriveId drive) override { return drives_.verify(drive); }
 
 private:
     template <class T>

@@ -65,6 +65,10 @@ public:
     // that a cluster starts from its drives alone. At most 256 KiB. Survives loss of power.
     virtual Task<Done> store_map(DriveId drive, std::string map) = 0;
     virtual Task<std::string> load_map(DriveId drive) = 0;
+    // Reads back what the drive keeps beside its slots (each thing twice: superblock, tables, map),
+    // and writes anew what is not as it was written; how many copies that were. Others are served
+    // meanwhile. Errors: corrupt (nothing of the drive is to be found on its disk any more).
+    virtual Task<std::uint64_t> verify(DriveId drive) = 0;
 };
 
 }  // namespace weft

@@ -26,6 +26,7 @@ enum class Bug : std::uint8_t {
     drive_writes_stale_slots,
     drive_takes_torn_tables,
     drive_forgets_generations,
+    table_is_not_settled,
     // Segments
     stripe_without_parity,
     stripe_acked_with_chunk_missing,

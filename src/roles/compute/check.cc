@@ -105,6 +105,7 @@ private:
     void compare_filesystems();
     void compare_slots();
     Task<Done> read_all(Shard* shard);
+    Task<Done> verify_drives();
     void find(std::string where, std::string what);
     bool is_serving(FileId file) const { return counted_.contains(file.filesystem); }
 
@@ -372,6 +373,19 @@ Task<Done> Check::read_all(Shard* shard) {
     co_return co_await shard->segments.scrub(std::move(done_already));
 }
 
+// What drives keep beside their slots. One that is away is the business of those whose slots it
+// has.
+Task<Done> Check::verify_drives() {
+    for (DriveId drive : core_->table.readable_drives()) {
+        auto repaired = co_await core_->drives.verify(drive);
+        if (repaired.ok()) core_->table_blocks_repaired += repaired.value();
+        if (repaired.code() == Code::corrupt) {
+            find("drive " + std::to_string(drive.value), "nothing of it is left but its slots");
+        }
+    }
+    co_return Done{};
+}
+
 Task<Done> Check::run(bool full) {
     bool counted = false;
     for (int tries = 0; tries < kTriesMost && !counted; ++tries) {
@@ -380,6 +394,7 @@ Task<Done> Check::run(bool full) {
     if (!counted && full) find("cluster", "counts were not checked: they kept changing");
     compare_slots();
     if (!full) co_return Done{};
+    co_await or_return(co_await verify_drives());
     for (auto& [id, shard] : core_->shards) {
         auto read = co_await read_all(shard.get());
         if (!read.ok() && !unreadable(id, read)) co_return read;

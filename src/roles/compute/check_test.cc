@@ -73,6 +73,15 @@ TEST_F(CheckTest, FindsNothingInASoundTree) {
     EXPECT_EQ(findings(true), std::set<std::string>());
 }
 
+TEST_F(CheckTest, HasDrivesRepairWhatTheyKeepBesideTheirSlots) {
+    drives.rot_tables(DriveId{1}, 2);
+    drives.rot_tables(DriveId{3}, 1);
+    EXPECT_EQ(findings(false), std::set<std::string>());
+    EXPECT_EQ(core->table_blocks_repaired, 0U);
+    EXPECT_EQ(findings(true), std::set<std::string>());
+    EXPECT_EQ(core->table_blocks_repaired, 3U);
+}
+
 TEST_F(CheckTest, NamesEachInodeWhoseLinksAreWrong) {
     InodeRecord more = record_of(files[100]);
     ++more.nlink;

@@ -362,6 +362,7 @@ public:
     bool cleaned_in_vain = false;  // No room was left to move anything to, when it was last tried.
     std::set<ShardId> being_merged;
     std::array<std::uint64_t, static_cast<std::size_t>(Operation::count)> operations{};
+    std::uint64_t table_blocks_repaired = 0;  // Copies that drives keep beside their slots.
     std::int64_t last_wall = 0;
     std::size_t atimes_unsaved = 0;
 

@@ -36,6 +36,7 @@ public:
         return drives_.store_map(drive, std::move(map));
     }
     Task<std::string> load_map(DriveId drive) override { return drives_.load_map(drive); }
+    Task<std::uint64_t> verify(DriveId drive) override { return drives_.verify(drive); }
 
 protected:
     DriveService& drives_;

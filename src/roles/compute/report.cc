@@ -88,6 +88,7 @@ void add_segments(const Core& core, Counters& counters) {
     add(counters, "segments.slots_rebuilt", sum.slots_rebuilt);
     add(counters, "segments.segments_freed", sum.segments_freed);
     add(counters, "segments.torn", torn);
+    add(counters, "drives.table_blocks_repaired", core.table_blocks_repaired);
 }
 
 void add_health(const Core& core, ComputeReport& report) {

@@ -7,8 +7,7 @@
 
 namespace weft::drive {
 
-// Reads one block as a superblock, wherever it stands.
-static Task<Superblock> read_superblock(Disk* disk, std::uint64_t offset) {
+Task<Superblock> read_superblock(Disk* disk, std::uint64_t offset) {
     Buffer block(kBlockBytes);
     co_await or_return(co_await disk->read(offset, block.bytes()));
     co_return decode_superblock(block.bytes());
@@ -26,6 +25,18 @@ Task<Superblock> find_superblock(Disk* disk) {
     co_return best;
 }
 
+static Result<TableBlockHead> slot_head(ConstBytes bytes) {
+    auto block = decode_slot_block(bytes);
+    if (!block.ok()) return block.error();
+    return block.value().head;
+}
+
+static Result<TableBlockHead> fence_head(ConstBytes bytes) {
+    auto block = decode_fence_block(bytes);
+    if (!block.ok()) return block.error();
+    return block.value().head;
+}
+
 Drive::Drive(Reactor& reactor, std::shared_ptr<Disk> disk, Superblock superblock)
     : reactor_(reactor),
       disk_(std::move(disk)),
@@ -33,13 +44,17 @@ Drive::Drive(Reactor& reactor, std::shared_ptr<Disk> disk, Superblock superblock
       slots_(superblock.slot_count),
       storing_map_(reactor),
       changes_ended_(reactor),
+      closes_(reactor),
       gate_(reactor),
-      slot_table_(reactor, gate_, *disk_, superblock.slot_table_offset,
-                  superblock.slot_table_blocks(), superblock.incarnation,
-                  [this](const TableBlockHead& head, Bytes block) { encode_slots(head, block); }),
-      fence_table_(reactor, gate_, *disk_, kFenceTableOffset, kFenceTableBlocks,
-                   superblock.incarnation,
-                   [this](const TableBlockHead& head, Bytes block) { encode_fences(head, block); }),
+      slot_table_(
+          reactor, gate_, *disk_, superblock.slot_table_offset, superblock.slot_table_blocks(),
+          superblock.incarnation,
+          [this](const TableBlockHead& head, Bytes block) { encode_slots(head, block); },
+          slot_head),
+      fence_table_(
+          reactor, gate_, *disk_, kFenceTableOffset, kFenceTableBlocks, superblock.incarnation,
+          [this](const TableBlockHead& head, Bytes block) { encode_fences(head, block); },
+          fence_head),
       flush_rounds_(reactor, gate_, [this] { return disk_->flush(); }) {}
 
 Task<std::shared_ptr<Drive>> Drive::open(Reactor* reactor, std::shared_ptr<Disk> disk,
@@ -53,6 +68,7 @@ Task<std::shared_ptr<Drive>> Drive::open(Reactor* reactor, std::shared_ptr<Disk>
     }
     auto drive = std::make_shared<Drive>(*reactor, disk, superblock);
     co_await or_return(co_await drive->load());
+    drive->settle_later();
     co_return drive;
 }
 
@@ -80,28 +96,16 @@ void Drive::take_fence_block(std::uint32_t index, const FenceBlock& block) {
 }
 
 Task<Done> Drive::load() {
-    PairedTable::Decode slot_head = [](ConstBytes bytes) -> Result<TableBlockHead> {
-        auto block = decode_slot_block(bytes);
-        if (!block.ok()) return block.error();
-        return block.value().head;
-    };
     PairedTable::Take take_slots = [this](std::uint32_t index, ConstBytes bytes) {
         take_slot_block(index, decode_slot_block(bytes).value());
-    };
-    PairedTable::Decode fence_head = [](ConstBytes bytes) -> Result<TableBlockHead> {
-        auto block = decode_fence_block(bytes);
-        if (!block.ok()) return block.error();
-        return block.value().head;
     };
     PairedTable::Take take_fences = [this](std::uint32_t index, ConstBytes bytes) {
         take_fence_block(index, decode_fence_block(bytes).value());
     };
-    auto lost_fences = co_await or_return(
-        co_await fence_table_.load(std::move(fence_head), std::move(take_fences)));
+    auto lost_fences = co_await or_return(co_await fence_table_.load(std::move(take_fences)));
     // Without its fences a drive would let the dead write.
     if (!lost_fences.empty()) co_return Error{Code::corrupt, "drive.open: fence table"};
-    auto lost_slots =
-        co_await or_return(co_await slot_table_.load(std::move(slot_head), std::move(take_slots)));
+    auto lost_slots = co_await or_return(co_await slot_table_.load(std::move(take_slots)));
     errors_ += lost_slots.size();
     for (std::uint32_t index : lost_slots) {
         std::uint32_t begin = index * kSlotsPerBlock;
@@ -124,22 +128,6 @@ Task<Done> Drive::load() {
         owner->second.highest = std::max(owner->second.highest, slot.entry.epoch);
     }
     co_return co_await load_map_areas();
-}
-
-Task<Done> Drive::load_map_areas() {
-    Buffer area(kMapAreaBytes);
-    for (std::uint64_t copy = 0; copy < 2; ++copy) {
-        std::uint64_t offset = superblock_.map_offset + copy * kMapAreaBytes;
-        auto read = co_await disk_->read(offset, area.bytes());
-        if (!read.ok()) continue;  // The other may do.
-        auto stored = decode_map_area(area.bytes());
-        bool ours = stored.ok() && stored.value().incarnation == superblock_.incarnation &&
-                    stored.value().sequence % 2 == copy;
-        if (!ours || stored.value().sequence <= map_sequence_) continue;
-        map_sequence_ = stored.value().sequence;
-        map_ = std::move(stored).value().map;
-    }
-    co_return Done{};
 }
 
 void Drive::encode_slots(const TableBlockHead& head, Bytes block) const {
@@ -201,33 +189,6 @@ Task<Done> Drive::flush() {
     if (disk_->power_safe()) co_return Done{};
     ++flushes_;
     co_return noted(co_await flush_rounds_.join());
-}
-
-Task<Done> Drive::store_map(std::string map) {
-    if (map.size() > kMapBytesMost) co_return Error{Code::invalid, "drive.store_map"};
-    auto lock = co_await or_return(co_await storing_map_.lock());
-    StoredMap stored;
-    stored.incarnation = superblock_.incarnation;
-    stored.sequence = map_sequence_ + 1;
-    stored.map = std::move(map);
-    Buffer area(encoded_bytes(stored));
-    encode(stored, area.bytes());
-    std::uint64_t offset = superblock_.map_offset + (stored.sequence % 2) * kMapAreaBytes;
-    co_await or_return(noted(co_await disk_->write(offset, area.bytes())));
-    // The next goes over the other copy: this one must be safe before.
-    if (!disk_->power_safe()) co_await or_return(noted(co_await disk_->flush()));
-    map_sequence_ = stored.sequence;
-    map_ = std::move(stored.map);
-    co_return Done{};
-}
-
-Task<std::string> Drive::load_map() {
-    if (map_sequence_ == 0) co_return Error{Code::not_found, "drive.load_map"};
-    co_return map_;
-}
-
-Task<Done> Drive::close() {
-    co_return co_await gate_.close();
 }
 
 }  // namespace weft::drive

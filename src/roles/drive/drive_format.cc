@@ -49,7 +49,7 @@ struct HeadImage {
     std::uint64_t incarnation = 0;
     std::uint64_t sequence = 0;
 };
-static_assert(sizeof(HeadImage) == 32);
+static_assert(sizeof(HeadImage) == kTableHeadBytes);
 static_assert(std::has_unique_object_representations_v<HeadImage>);
 
 struct SlotImage {

@@ -85,6 +85,8 @@ struct TableBlockHead {
     friend bool operator==(const TableBlockHead&, const TableBlockHead&) = default;
 };
 
+inline constexpr std::size_t kTableHeadBytes = 32;
+
 template <class Entry>
 struct TableBlock {
     TableBlockHead head;

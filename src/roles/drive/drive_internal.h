@@ -7,6 +7,7 @@
 #include "roles/drive/paired_table.h"
 #include "roles/drive/shared_rounds.h"
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,6 +15,9 @@
 #include <unordered_map>
 
 namespace weft::drive {
+
+// Reads one block as a superblock, wherever it stands.
+Task<Superblock> read_superblock(Disk* disk, std::uint64_t offset);
 
 // The superblock of the drive on this disk, from whichever copy is good. Errors: those of
 // decode_superblock and of the disk.
@@ -51,9 +55,11 @@ public:
     Task<std::vector<SlotInfo>> list(OwnerId owner);
     Task<Done> store_map(std::string map);
     Task<std::string> load_map();
+    Task<std::uint64_t> verify();
     // Whether the superblock is still there.
     Task<Done> probe();
-    // Ends when background work has; calls after this may end cancelled.
+    // Ends when both copies of what it keeps beside its slots have the same, if its disk serves,
+    // and background work has ended; calls after this may end cancelled.
     Task<Done> close();
 
 private:
@@ -80,6 +86,8 @@ private:
 
     Task<Done> load();
     Task<Done> load_map_areas();
+    Task<bool> find_map(std::uint64_t copy, StoredMap* stored);
+    Task<Done> write_map(std::string map);
     void take_slot_block(std::uint32_t index, const SlotBlock& block);
     void take_fence_block(std::uint32_t index, const FenceBlock& block);
     void encode_slots(const TableBlockHead& head, Bytes block) const;
@@ -92,6 +100,16 @@ private:
     bool serves(const SegmentSlot& slot) const;
     void give_out_again(SlotIndex slot);
     Task<Done> write_slot_entry(SlotIndex slot);
+    // What a change left on one copy only follows into the other a while after, so that one
+    // writing does for many changes.
+    void settle_later();
+    Task<Done> settle_in_time();
+    Task<Done> settle();
+    Task<Done> settle_map();
+    bool settled() const;
+    Task<std::uint64_t> verify_superblock();
+    Task<std::uint64_t> verify_map();
+    Task<std::uint64_t> verify_all();
     std::uint64_t offset_of(SlotIndex slot, std::uint32_t block) const;
     // Counts the outcome of something the disk did.
     Result<Done> noted(Result<Done> outcome);
@@ -111,6 +129,7 @@ private:
 
     std::string map_;
     std::uint64_t map_sequence_ = 0;
+    std::array<bool, 2> map_copies_{};  // Known to have map_.
     SharedMutex storing_map_;
 
     std::uint64_t blocks_read_ = 0;
@@ -120,6 +139,9 @@ private:
     bool last_failed_ = false;
 
     Signal changes_ended_;
+    bool settling_ = false;
+    bool closing_ = false;
+    Signal closes_;
     Gate gate_;
     PairedTable slot_table_;
     PairedTable fence_table_;

@@ -91,4 +91,9 @@ Task<std::string> DriveRole::load_map(DriveId id) {
     co_return co_await drive->load_map();
 }
 
+Task<std::uint64_t> DriveRole::verify(DriveId id) {
+    auto drive = co_await or_return(serving(id));
+    co_return co_await drive->verify();
+}
+
 }  // namespace weft::drive

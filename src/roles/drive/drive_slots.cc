@@ -62,6 +62,7 @@ Task<Done> Drive::fence(Fence fence) {
     if (owner->durable >= fence.epoch) co_return Done{};
     Epoch highest = owner->highest;
     auto written = co_await fence_table_.write(owner->position / kFencesPerBlock);
+    settle_later();
     co_await or_return(noted(written));
     owner->durable = std::max(owner->durable, highest);
     co_return Done{};
@@ -89,6 +90,7 @@ void Drive::give_out_again(SlotIndex slot) {
 
 Task<Done> Drive::write_slot_entry(SlotIndex slot) {
     auto written = co_await slot_table_.write(slot.value / kSlotsPerBlock);
+    settle_later();
     co_return noted(written);
 }
 

@@ -65,24 +65,23 @@ Task<Done> format_drive(Reactor* reactor, Disk* disk, NewDrive drive) {
         co_await or_return(co_await write_zeros(disk, offset, kBlockBytes));
     }
     co_await or_return(co_await disk->flush());
-    std::function<void(std::uint32_t, Bytes)> fences = [&superblock](std::uint32_t index,
-                                                                     Bytes block) {
+    PairedTable::Encode fences = [](const TableBlockHead& head, Bytes block) {
         FenceBlock table;
-        table.head = {superblock.incarnation, 0, index};
+        table.head = head;
         encode(table, block);
     };
     co_await or_return(co_await PairedTable::format(disk, kFenceTableOffset, kFenceTableBlocks,
-                                                    std::move(fences)));
-    std::function<void(std::uint32_t, Bytes)> slots = [&superblock](std::uint32_t index,
-                                                                    Bytes block) {
+                                                    superblock.incarnation, std::move(fences)));
+    std::uint32_t slot_count = superblock.slot_count;
+    PairedTable::Encode slots = [slot_count](const TableBlockHead& head, Bytes block) {
         SlotBlock table;
-        table.head = {superblock.incarnation, 0, index};
-        table.entries.resize(
-            std::min(kSlotsPerBlock, superblock.slot_count - index * kSlotsPerBlock));
+        table.head = head;
+        table.entries.resize(std::min(kSlotsPerBlock, slot_count - head.index * kSlotsPerBlock));
         encode(table, block);
     };
-    co_await or_return(co_await PairedTable::format(
-        disk, superblock.slot_table_offset, superblock.slot_table_blocks(), std::move(slots)));
+    co_await or_return(co_await PairedTable::format(disk, superblock.slot_table_offset,
+                                                    superblock.slot_table_blocks(),
+                                                    superblock.incarnation, std::move(slots)));
     co_await or_return(co_await disk->flush());
 
     Buffer block(kBlockBytes);

@@ -19,6 +19,7 @@ enum class Method : std::uint32_t {
     list = 8,
     store_map = 9,
     load_map = 10,
+    verify = 11,
 };
 
 constexpr std::uint32_t number_of(Method method) {
@@ -127,6 +128,11 @@ Task<std::string> RemoteDrives::load_map(DriveId drive) {
         call<std::string>(&peer_, number_of(Method::load_map), wire::pack(drive), deadline()));
 }
 
+Task<std::uint64_t> RemoteDrives::verify(DriveId drive) {
+    return in_time(
+        call<std::uint64_t>(&peer_, number_of(Method::verify), wire::pack(drive), deadline()));
+}
+
 namespace {
 
 Task<rpc::Reply> serve_write(DriveService* drives, rpc::Request request) {
@@ -181,6 +187,8 @@ Task<rpc::Reply> DriveServer::handle(rpc::Request request) {
             return serve(drives, &DriveService::store_map, request.meta);
         case Method::load_map:
             return serve(drives, &DriveService::load_map, request.meta);
+        case Method::verify:
+            return serve(drives, &DriveService::verify, request.meta);
     }
     return refuse();
 }

@@ -29,6 +29,7 @@ public:
     Task<std::vector<SlotInfo>> list(DriveId drive, OwnerId owner) override;
     Task<Done> store_map(DriveId drive, std::string map) override;
     Task<std::string> load_map(DriveId drive) override;
+    Task<std::uint64_t> verify(DriveId drive) override;
 
 private:
     // A call that waits.

@@ -68,6 +68,15 @@ TEST(RemoteDrives, CarriesTheDrivesRefusals) {
     EXPECT_EQ(at.reactor.run(at.remote->load_map(DriveId{0})).code(), Code::not_found);
 }
 
+TEST(RemoteDrives, SaysHowMuchOfADrivesTablesWasRepaired) {
+    Connected at;
+    at.drives.rot_tables(DriveId{1}, 3);
+    EXPECT_EQ(at.reactor.run(at.remote->verify(DriveId{0})).value(), 0U);
+    EXPECT_EQ(at.reactor.run(at.remote->verify(DriveId{1})).value(), 3U);
+    EXPECT_EQ(at.reactor.run(at.remote->verify(DriveId{1})).value(), 0U);
+    EXPECT_EQ(at.reactor.run(at.remote->verify(DriveId{9})).code(), Code::unavailable);
+}
+
 TEST(RemoteDrives, EndsWithUnavailableOnceTheConnectionIsGone) {
     Connected at;
     at.far->close();
