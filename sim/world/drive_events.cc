@@ -1,4 +1,7 @@
+#include "roles/drive/drive_format.h"
+#include "roles/drive/drive_role.h"
 #include "sim/world/commons.h"
+#include "sim/world/format.h"
 #include "sim/world/mounts.h"
 #include "sim/world/world_internal.h"
 
@@ -126,6 +129,108 @@ bool World::slow_drives() {
 void World::set_usual_speed(SimulatedDisk& disk) const {
     disk.set_latency(settings_.disk_latency);
     disk.set_stalls(settings_.stall_one_in, settings_.stall);
+}
+
+// What a drive says of what it keeps beside its slots.
+struct World::Known {
+    std::vector<std::vector<SlotInfo>> slots;  // Of each owner.
+    std::vector<Code> fences;                  // To each owner of before this start.
+    Result<std::string> map = Error{Code::invalid, "sim"};
+    bool operator==(const Known& other) const {
+        bool same_map =
+            map.code() == other.map.code() && (!map.ok() || map.value() == other.map.value());
+        return same_map && slots == other.slots && fences == other.fences;
+    }
+};
+
+// Of each thing one copy, the one whose turn it is; the next time the other one.
+void World::spoil_tables(DriveId drive) {
+    SimulatedDisk& disk = *disks_[drive.value];
+    auto layout = drive::lay_out(disk.size_bytes(), kSlotBytes);
+    CHECK(layout.ok());
+    const drive::Superblock& superblock = layout.value();
+    std::uint64_t which = rotting_[drive];
+    auto spoil_one = [&](std::uint64_t first, std::uint64_t second) {
+        std::uint64_t at = (which % 2 == 0 ? first : second) + chance_->below(kBlockBytes);
+        which = which / 2 | which % 2 << 63;
+        if (chance_->one_in(3)) return disk.make_unreadable(at);
+        disk.flip_bit(at, static_cast<int>(chance_->below(8)));
+    };
+    spoil_one(drive::kSuperblockOffsets[0], drive::kSuperblockOffsets[1]);
+    spoil_one(drive::kFenceTableOffset, drive::kFenceTableOffset + kBlockBytes);
+    spoil_one(superblock.map_offset, superblock.map_offset + drive::kMapAreaBytes);
+    for (std::uint64_t i = 0; i < superblock.slot_table_blocks(); ++i) {
+        std::uint64_t pair = superblock.slot_table_offset + 2 * i * kBlockBytes;
+        spoil_one(pair, pair + kBlockBytes);
+    }
+    rotting_[drive] = ~rotting_[drive];
+}
+
+// While it is served nothing reads it: a check has to find it.
+bool World::find_rot_of_tables() {
+    say("one copy of each of the drives' tables rots");
+    for (const DriveEntry& entry : map_.drives) spoil_tables(entry.id);
+    if (!check_findings()) return false;
+    for (const DriveEntry& entry : map_.drives) {
+        Result<std::uint64_t> left = std::uint64_t{0};
+        if (!finish(drives_->verify(entry.id), &left, "verify")) return false;
+        // Over a network it may not have been reached in time.
+        if (left.value() == 0 || settings_.network.drives) continue;
+        return fail("check", "rot of tables was left on drive " + std::to_string(entry.id.value));
+    }
+    return true;
+}
+
+bool World::attach_and_ask(DriveId drive, Known* known) {
+    drive::DriveRole role(drives_->clock_of(drive));
+    std::shared_ptr<Disk> disk = disks_[drive.value];
+    auto ask = [](drive::DriveRole* of, std::shared_ptr<Disk> on, DriveId id,
+                  std::vector<Fence> old, Known* out) -> Task<Done> {
+        co_await or_return(co_await of->attach(std::move(on), kClusterNumber));
+        for (const Fence& fence : old) {
+            out->slots.push_back(co_await or_return(co_await of->list(id, fence.owner)));
+            auto fenced = co_await of->fence(id, fence);
+            out->fences.push_back(fenced.code());
+        }
+        out->map = co_await of->load_map(id);
+        co_return co_await of->detach(id);
+    };
+    Epoch before{map_.epoch.value - 1};
+    std::vector<Fence> old{{OwnerId::of(JournalId{0}), before}};
+    for (std::uint32_t i = 0; i < settings_.shard_count; ++i) {
+        old.push_back({OwnerId::of(ShardId{i}), before});
+    }
+    return finish_done(ask(&role, std::move(disk), drive, std::move(old), known),
+                       "a drive after rot");
+}
+
+// Nothing else runs.
+bool World::outlives_rot(DriveId drive) {
+    Known before;
+    Known after;
+    if (!attach_and_ask(drive, &before)) return false;
+    spoil_tables(drive);
+    if (!attach_and_ask(drive, &after)) return false;
+    if (before == after) return true;
+    return fail("drives", "drive " + std::to_string(drive.value) + " forgot what it had twice");
+}
+
+// On all drives: once their tables are settled one copy of each does.
+bool World::rot_of_tables() {
+    for (const DriveEntry& entry : map_.drives) rotting_[entry.id] = chance_->draw();
+    if (chance_->one_in(2) && !find_rot_of_tables()) return false;
+    if (!stop()) return false;
+    for (const DriveEntry& entry : map_.drives) {
+        std::string map = "a map at epoch " + std::to_string(map_.epoch.value);
+        if (!finish_done(drives_->store_map(entry.id, std::move(map)), "store_map")) return false;
+        if (!finish_done(drives_->detach(entry.id), "detach")) return false;
+    }
+    crash(true);
+    say("one copy of each of the drives' tables rots while they are away");
+    for (const DriveEntry& entry : map_.drives) {
+        if (!outlives_rot(entry.id)) return false;
+    }
+    return start() && settle(Lost::process);
 }
 
 // Up to m of them, files on filesystems that others have filled, take nothing that is new.

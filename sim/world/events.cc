@@ -330,6 +330,7 @@ void World::spoil(std::size_t victim) {
 // The stop puts the journal, which no scrub reads, into stripes.
 bool World::rot() {
     if (!become_whole()) return false;
+    if (chance_->one_in(2) && !rot_of_tables()) return false;
     auto chosen = choose_drives(1 + settings_.parity_width);
     std::size_t victim = chosen.back();
     chosen.pop_back();

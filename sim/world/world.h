@@ -126,6 +126,12 @@ private:
     bool give_up(const std::vector<std::size_t>& victims);
     bool slow_drives();
     bool full_drives();
+    bool rot_of_tables();
+    bool find_rot_of_tables();
+    bool outlives_rot(DriveId drive);
+    void spoil_tables(DriveId drive);
+    struct Known;
+    bool attach_and_ask(DriveId drive, Known* known);
     bool have_drives_back(const char* what);
     void set_usual_speed(SimulatedDisk& disk) const;
 
@@ -184,6 +190,8 @@ private:
     std::vector<std::shared_ptr<SimulatedDisk>> disks_;  // By drive number.
     std::set<DriveId> ruined_;                           // May be no drives any more.
     std::set<DriveId> refused_;  // Of these, those that the last start found to be none.
+    // By drive, which copy of each thing that it keeps beside its slots rots next.
+    std::map<DriveId, std::uint64_t> rotting_;
     std::unique_ptr<ClientNetwork> network_;  // If the run has one.
     std::set<DriveId> down_;  // Their processes have ended, and do not start with the cluster.
     std::unique_ptr<DriveProcesses> drives_;
