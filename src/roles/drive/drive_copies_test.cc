@@ -231,6 +231,25 @@ TEST(DriveCopies, VerifyFindsNothingInWhatChangesMeanwhile) {
     }
 }
 
+// Rot of the copy that counts, just before it is settled, is not to hide behind the settling.
+TEST(DriveCopies, VerifyLeavesNothingBehindThatIsSettledMeanwhile) {
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+        SCOPED_TRACE(seed);
+        Kept kept(seed);
+        kept.world.run_for(kSecond - 2 * kMillisecond);
+        kept.flip(places()["slots"][kept.newest_of_slots()]);
+        kept.world.run_for(static_cast<Nanos>(seed) * 20 * kMicrosecond);
+        auto look = kept.world.role->verify(kDrive);
+        look.start(std::noop_coroutine());
+        kept.settle();
+        ASSERT_TRUE(look.ended() && look.take_result().ok());
+        Copies copies = places()["slots"];
+        for (std::uint64_t copy : copies) {
+            EXPECT_TRUE(decode_slot_block(kept.stored(copy)).ok());
+        }
+    }
+}
+
 TEST(DriveCopies, VerifyWritesNothingOverWhatIsSomebodyElses) {
     Kept kept;
     kept.settle();

@@ -41,8 +41,8 @@ public:
     // Writes once more what is on one copy only, on the other. What is written meanwhile may have
     // to be settled again. After an error both copies are at least as good as before.
     Task<Done> settle();
-    // Reads all back and settles what is not as it was written. How many copies that were; those
-    // that are written meanwhile are not looked at.
+    // Reads all back and settles what is not as it was written. How many copies that were. Those
+    // that are written meanwhile are looked at again, unless that goes on and on.
     Task<std::uint64_t> verify();
     // Whether anything of this table is among its first blocks on the disk.
     Task<bool> is_there();
@@ -68,7 +68,10 @@ private:
     bool ours(const Result<TableBlockHead>& head, std::uint32_t index, std::uint64_t copy) const;
     Task<Done> read_pairs(std::uint32_t begin, Bytes pairs);
     void take_pair(std::uint32_t index, ConstBytes pair, const Take& take);
-    Task<std::uint64_t> verify_some(std::uint32_t begin, std::uint32_t count);
+    // `changed` gets those that were written while they were read.
+    Task<std::uint64_t> verify_some(std::uint32_t begin, std::uint32_t count,
+                                    std::set<std::uint32_t>* changed);
+    Task<std::uint64_t> verify_again(std::set<std::uint32_t>* changed);
     std::uint64_t compare(std::uint32_t index, ConstBytes pair);
     Task<Done> write_dirty();
     Written encode_next(std::uint32_t index, Bytes block);
