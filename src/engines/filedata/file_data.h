@@ -107,7 +107,7 @@ public:
     // True if it has no live file data any more.
     Task<bool> clean(SegmentId segment);
     // Reads the live file data of a segment, so that what is bad is found and repaired; returns
-    // the number of blocks that are lost.
+    // the number of blocks that are lost. would_block: that cannot be told, so much changes.
     Task<std::uint64_t> verify(SegmentId segment);
 
 private:

@@ -333,6 +333,52 @@ TEST_F(FileDataTest, VerifyFindsWhatIsLostAndRepairsWhatIsNot) {
     EXPECT_EQ(reactor_.run(data().read(kFile, 0, into)).code(), Code::corrupt);
 }
 
+Task<Done> note_lost(FileData* data, SegmentId segment, std::optional<std::uint64_t>* lost) {
+    lost->emplace(co_await or_return(co_await data->verify(segment)));
+    co_return Done{};
+}
+
+// A segment of many small extents and a large one, in which no block can be read, and an index that
+// has to be read page by page.
+class VerifyMeanwhileTest : public FileDataTest {
+protected:
+    static constexpr std::uint64_t kLarge = 2 * kExtentBlocksMost;
+
+    // How many blocks are found to be lost, where one of the large extent is punched out after so
+    // many steps.
+    std::uint64_t lost_with_a_split_after(std::uint64_t steps) {
+        write(kFile, 0, pattern('a', (kLarge + kExtentBlocksMost) * kBlock));
+        for (std::uint64_t i = 0; i < kLarge; i += 2) punch(kFile, i * kBlock, kBlock, false);
+        run(shard_->checkpoint());
+        SegmentId segment = segments().front();
+        const SegmentRecord* record = shard_->segments().find(segment);
+        for (std::size_t chunk = 0; chunk < 3; ++chunk) {
+            for (std::uint32_t i = 0; i < 64; ++i) drives_.corrupt(record->slots[chunk], i);
+        }
+        PreparedChange change =
+            run(data().prepare_punch(kFile, (kLarge + 8) * kBlock, kBlock, false));
+        std::optional<std::uint64_t> lost;
+        Gate gate(reactor_);
+        gate.spawn(note_lost(&data(), segment, &lost));
+        for (std::uint64_t i = 0; i < steps && !lost.has_value(); ++i) EXPECT_TRUE(reactor_.step());
+        shard_->commit(change);
+        while (!lost.has_value()) EXPECT_TRUE(reactor_.step());
+        return *lost;
+    }
+};
+
+// In the steps of the scan and of the looks at the owners.
+TEST_F(VerifyMeanwhileTest, LooksAtWhatIsLeftOfAnExtentThatIsSplit) {
+    struct Once : VerifyMeanwhileTest {
+        void TestBody() override {}
+        using VerifyMeanwhileTest::lost_with_a_split_after;
+    };
+    for (std::uint64_t steps = 0; steps < 40; ++steps) {
+        SCOPED_TRACE(steps);
+        EXPECT_GE(Once().lost_with_a_split_after(steps), kLarge / 2 + kExtentBlocksMost - 1);
+    }
+}
+
 // Else one lost block would keep the whole core's journal from being trimmed.
 TEST_F(FileDataTest, KeepsBytesStagedWhoseBlockIsLostAndLetsTheJournalGo) {
     write(kFile, 0, pattern('a', 16 * kBlock));

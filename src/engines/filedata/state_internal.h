@@ -6,6 +6,8 @@
 #include "platform/memory/buffer.h"
 
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +50,7 @@ struct CleaningPass {
     segments::Claims claims;
     std::string next;  // Where the scan of summary entries goes on.
     bool last = false;
+    std::optional<BlockAddress> changed;  // The first that had another owner by then.
 };
 
 inline constexpr Lsn kEveryRecord{UINT64_MAX};
@@ -136,6 +139,8 @@ struct FileData::State {
     Task<std::uint64_t> verify(SegmentId segment);
     Task<CleaningPass> next_pass(SegmentId segment, std::string from);
     Task<Done> move_blocks(CleaningPass* pass);
+    // Notes those that are lost.
+    Task<Done> read_pass(const CleaningPass* pass, std::set<BlockAddress>* lost);
     Task<Done> repoint(RegionId id, std::vector<BlockSpan> spans, const CleaningPass* pass);
     // The owner's extent, if it is still what the summary entry says.
     Task<std::vector<ExtentRecord>> forward(BlockRun run, BlockOwner owner);

@@ -354,14 +354,19 @@ Task<Done> Check::read_all(Shard* shard) {
     for (const segments::SegmentStatus& status : shard->segments.list()) {
         auto lost = co_await shard->verify(status.id);
         bool gone = lost.code() == Code::corrupt || lost.code() == Code::unavailable;
-        if (!lost.ok() && !gone && lost.code() != Code::stale) co_return lost.error();
+        bool changing = lost.code() == Code::would_block;
+        bool told = lost.ok() || gone || changing || lost.code() == Code::stale;
+        if (!told) co_return lost.error();
         bool some = lost.ok() && lost.value() > 0;
         if (gone) find(name_of(shard->id(), status.id), "what lies there cannot be told");
         if (some) {
             find(name_of(shard->id(), status.id),
                  std::to_string(lost.value()) + " blocks are lost");
         }
-        if (gone || some) damaged.insert(status.id);
+        if (changing) {
+            find(name_of(shard->id(), status.id), "not all was read: it kept changing");
+        }
+        if (gone || changing || some) damaged.insert(status.id);
     }
     // Parity may be the last trace of what is lost.
     std::set<SegmentId> asked;
