@@ -2,6 +2,7 @@
 
 #include "model/services/compute_service.h"
 #include "platform/runtime/sync.h"
+#include "roles/frontend/crossings.h"
 #include "roles/frontend/dirty_map.h"
 
 #include <cstdint>
@@ -53,6 +54,7 @@ struct File : ListNode {
     const InodeId inode;
     std::uint32_t handles = 0;
     std::uint64_t times_opened = 0;
+    Crossings crossings;
     LeaseMode lease = LeaseMode::none;
 
     // The newest of compute's; may be shown only while attributes_valid, and not after a

@@ -274,6 +274,28 @@ TEST(WriteBehind, WritesPastThePageCacheDropThePagesOfReadersBesideThem) {
     EXPECT_EQ(mount.channel.notifications.back().inode(), file.inode);
 }
 
+// The kernel has unlocked a whole page when it sends what was written to it. If a recall drops that
+// page, a read beside the write may bring the old bytes, under a lease that is good.
+TEST(WriteBehind, WritesThroughThePageCacheDropWhatReadsBesideThemBrought) {
+    MountFixture mount;
+    auto file = mount.create("f", O_RDWR);
+    mount.fsync(file);
+    EXPECT_EQ(mount.write(file, 0, "old"), 0);
+    mount.fsync(file);
+    ASSERT_TRUE(mount.recall(file.inode, LeaseMode::none));
+    mount.channel.notifications.clear();
+    mount.compute.block("write");
+    std::uint64_t writing = mount.send_write(file, 0, "new");
+    mount.settle();
+    EXPECT_EQ(mount.read(file, 0, 3), "old");
+    EXPECT_TRUE(mount.channel.notifications.empty());  // It came with a lease.
+    mount.compute.unblock("write");
+    EXPECT_EQ(mount.take(writing).error, 0);
+    mount.settle();
+    ASSERT_FALSE(mount.channel.notifications.empty());
+    EXPECT_EQ(mount.channel.notifications.back().inode(), file.inode);
+}
+
 TEST(WriteBehind, ReadsSeeWhatIsDeferred) {
     MountFixture mount;
     auto file = mount.create("f");
