@@ -164,6 +164,12 @@ Task<std::uint64_t> Program::look_surely(Register* at) {
         bool again = !is_judged() || mounts_.has_lost_sessions(mount_);
         if (!again) co_return value;
         (void)co_await drop(at->name);
+        // Where a lock was lost the file fails until nobody has it open.
+        bool fails = value.code() == Code::io_failed;
+        for (auto& other : mounts_.programs_) {
+            bool beside = fails && other->mount_ == mount_ && other.get() != this;
+            if (beside) (void)co_await other->drop(at->name);
+        }
         co_await sleep(mounts_.reactor_, kAgain);
     }
 }
