@@ -8,8 +8,10 @@ import itertools
 import mmap
 import os
 import random
+import signal
 import struct
 import subprocess
+import time
 
 from cluster import (KIB, MIB, Failure, deadline, drop_caches, expect, expect_same_tree, make_tree,
                      need, poll)
@@ -327,3 +329,63 @@ def test_rot_is_hidden_from_readers(world):
         world.note(f"{repaired} blocks repaired by reading over 1000 rotten ones on two drives")
         cluster.doctor()
         cluster.expect_clean("after it repaired")
+
+
+@contextlib.contextmanager
+def loop_device(path, size: int):
+    need("losetup")
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    made = subprocess.run(["losetup", "--find", "--show", "--direct-io=on", str(path)],
+                          capture_output=True, text=True)
+    expect(made.returncode == 0, f"no loop device: {made.stderr}")
+    device = made.stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=False)
+
+
+@contextlib.contextmanager
+def stopped(pid: int):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@deadline(300, 300)
+def test_drive_that_does_not_answer(world):
+    """Its device, on a cluster whose process is stopped, takes what it is asked and says nothing:
+    programs wait for a while and see no error, and the drive is failed."""
+    with world.cluster(drive_bytes=128 * MIB) as below, world.cluster() as cluster:
+        below.start()
+        cluster.start()
+        with loop_device(below.mount / "device", 256 * MIB) as device:
+            drive = cluster.command("drive", "add", device, json=True).json()["id"]
+            tree = make_tree(cluster.mount / "tree", world.seed, 300, bytes_most=512 * KIB)
+            state = lambda: next(d["state"] for d in cluster.status()["drives"]
+                                 if d["id"] == drive)
+            with stopped(below.pid()):
+                written, longest = 0, 0.0
+                while state() != "failed":
+                    began = time.monotonic()
+                    with open(cluster.mount / f"file{written}", "wb") as file:
+                        file.write(block_of(world.seed, written) * 32)
+                        file.flush()
+                        os.fsync(file.fileno())
+                    longest = max(longest, time.monotonic() - began)
+                    written += 1
+                expect_same_tree(tree, cluster.mount / "tree", "with a drive that is silent")
+                cluster.wait_protected(REBUILD_SECONDS)
+                cluster.stop()
+            cluster.start()
+            for number in range(written):
+                with open(cluster.mount / f"file{number}", "rb") as file:
+                    expect(file.read() == block_of(world.seed, number) * 32,
+                           f"file {number} is not what was written")
+            expect_same_tree(tree, cluster.mount / "tree", "after a restart")
+            cluster.expect_clean("after a drive did not answer")
+            cluster.stop()
+        world.note(f"{written} files written meanwhile, one in {longest:.1f} s")

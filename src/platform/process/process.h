@@ -27,6 +27,9 @@ Result<int> start_detached(std::vector<std::string> arguments, std::string log_p
 // Runs a program to its end, with our terminal, of which a quiet one has no standard error; its
 // exit code, or 128 if a signal ended it.
 Result<int> run_program(std::vector<std::string> arguments, bool quiet = false);
+// Ends this process here and now: nothing is destroyed. For one whose end would wait for a device
+// that does not answer.
+[[noreturn]] void end_at_once(bool good);
 int own_id();
 std::string host_name();
 // A process that has ended is not running, whether its parent knows it already or not.

@@ -24,7 +24,7 @@ std::size_t draw_early(std::uint64_t drawn, std::size_t bytes) {
 }  // namespace
 
 SimulatedDisk::SimulatedDisk(Reactor& reactor, std::uint64_t size_bytes)
-    : reactor_(reactor), size_bytes_(size_bytes), readable_end_(size_bytes) {
+    : reactor_(reactor), size_bytes_(size_bytes), awake_(reactor), readable_end_(size_bytes) {
     CHECK(size_bytes % kBlockBytes == 0);
 }
 
@@ -37,7 +37,7 @@ const SimulatedDisk::Block* SimulatedDisk::find(std::uint64_t block) const {
 
 Task<Done> SimulatedDisk::read(std::uint64_t offset, Bytes into) {
     CHECK(offset % kBlockBytes == 0 && into.size() % kBlockBytes == 0);
-    co_await sleep(reactor_, random_latency());
+    (void)co_await take_time();
     if (gone_) co_return Error{Code::unavailable, "disk.read"};
     if (offset + into.size() > readable_end_) co_return Error{Code::io_failed, "disk.read"};
     for (std::uint64_t at = 0; at < into.size(); at += kBlockBytes) {
@@ -60,12 +60,12 @@ Task<Done> SimulatedDisk::write(std::uint64_t offset, ConstBytes from) {
     if (offset + from.size() > size_bytes_) co_return Error{Code::io_failed, "disk.write"};
     std::size_t early = draw_early(reactor_.random(), from.size());
     if (full_ && !gone_ && !has_room(offset, from.size())) {
-        co_await sleep(reactor_, random_latency());
+        (void)co_await take_time();
         co_return Error{Code::out_of_space, "disk.write"};
     }
     Landing landing = draw_landing(offset, from.size());
     if (!gone_) land(landing, from, 0, early);
-    co_await sleep(reactor_, random_latency());
+    (void)co_await take_time();
     if (gone_) co_return Error{Code::unavailable, "disk.write"};
     land(landing, from, early / kBlockBytes * kBlockBytes, from.size());
     co_return Done{};
@@ -141,6 +141,17 @@ void SimulatedDisk::lie(DiskLies lies, std::uint64_t seed) {
     lying_.seed(seed);
 }
 
+void SimulatedDisk::set_hung(bool hung) {
+    hung_ = hung;
+    if (!hung_) awake_.notify_all();
+}
+
+Task<Done> SimulatedDisk::take_time() {
+    co_await sleep(reactor_, random_latency());
+    while (hung_) (void)co_await awake_.wait();
+    co_return Done{};
+}
+
 void SimulatedDisk::set_stalls(std::uint64_t one_in, Nanos more) {
     stall_one_in_ = one_in;
     stall_ = more;
@@ -156,7 +167,7 @@ Nanos SimulatedDisk::random_latency() {
 Task<Done> SimulatedDisk::flush() {
     std::uint64_t through = writes_;
     covered_ = through;
-    co_await sleep(reactor_, random_latency());
+    (void)co_await take_time();
     if (gone_) co_return Error{Code::unavailable, "disk.flush"};
     for (auto at = unflushed_.begin(); at != unflushed_.end();) {
         if (at->second.number > through) {

@@ -2,6 +2,7 @@
 
 #include "platform/disk/disk.h"
 #include "platform/runtime/reactor.h"
+#include "platform/runtime/sync.h"
 
 #include <map>
 #include <optional>
@@ -42,6 +43,9 @@ public:
     void lose_power(Kept kept = Kept::by_chance);
     // From now on every operation ends with unavailable (or works again).
     void set_gone(bool gone) { gone_ = gone; }
+    // From now on no operation ends, of those too that are under way, until it is not hung any
+    // more.
+    void set_hung(bool hung);
     void set_power_safe(bool power_safe) { power_safe_ = power_safe; }
     // Flips one bit of what is stored; reads do not notice.
     void flip_bit(std::uint64_t offset, int bit);
@@ -85,12 +89,16 @@ private:
     bool has_room(std::uint64_t offset, std::size_t bytes) const;
     void tear(Block& fresh, const Block* old);
     Nanos random_latency();
+    // For as long as an operation takes.
+    Task<Done> take_time();
 
     Reactor& reactor_;
     std::uint64_t size_bytes_;
     bool power_safe_ = false;
     bool gone_ = false;
     bool full_ = false;
+    bool hung_ = false;
+    Signal awake_;  // Not hung any more.
     Nanos latency_ = 50 * kMicrosecond;
     std::uint64_t stall_one_in_ = 0;
     Nanos stall_ = 0;

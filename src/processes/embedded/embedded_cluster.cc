@@ -385,6 +385,10 @@ Result<Done> serve(Machine& machine, EmbeddedSettings settings) {
     EmbeddedCluster cluster(machine, std::move(settings));
     auto ended = machine.run(live(&cluster));
     (void)process::remove_one(pid_path);
+    if (cluster.waits_for_drives()) {
+        std::fprintf(stderr, "weft: a drive does not answer; ended without it\n");
+        process::end_at_once(ended.ok());
+    }
     return ended;
 }
 

@@ -45,6 +45,9 @@ public:
     // that failed as well.
     Task<Done> shut_down();
 
+    // After shut_down(): a drive has still not answered. Then this must not be destroyed.
+    bool waits_for_drives() const { return drives_.operations_under_way() > 0; }
+
     Task<ClusterReport> report() override;
     Task<FilesystemEntry> create_filesystem(std::string name, std::uint64_t capacity) override;
     Task<FilesystemEntry> resize_filesystem(std::string name, std::uint64_t capacity) override;

@@ -37,7 +37,7 @@ static Result<TableBlockHead> fence_head(ConstBytes bytes) {
     return block.value().head;
 }
 
-Drive::Drive(Reactor& reactor, std::shared_ptr<Disk> disk, Superblock superblock)
+Drive::Drive(Reactor& reactor, std::shared_ptr<PatientDisk> disk, Superblock superblock)
     : reactor_(reactor),
       disk_(std::move(disk)),
       superblock_(superblock),
@@ -57,7 +57,7 @@ Drive::Drive(Reactor& reactor, std::shared_ptr<Disk> disk, Superblock superblock
           fence_head),
       flush_rounds_(reactor, gate_, [this] { return disk_->flush(); }) {}
 
-Task<std::shared_ptr<Drive>> Drive::open(Reactor* reactor, std::shared_ptr<Disk> disk,
+Task<std::shared_ptr<Drive>> Drive::open(Reactor* reactor, std::shared_ptr<PatientDisk> disk,
                                          std::uint64_t cluster) {
     auto superblock = co_await or_return(co_await find_superblock(disk.get()));
     if (cluster != 0 && superblock.cluster != cluster) {

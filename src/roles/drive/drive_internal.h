@@ -5,6 +5,7 @@
 #include "platform/disk/disk.h"
 #include "roles/drive/drive_format.h"
 #include "roles/drive/paired_table.h"
+#include "roles/drive/patient_disk.h"
 #include "roles/drive/shared_rounds.h"
 
 #include <array>
@@ -37,9 +38,9 @@ class Drive {
 public:
     // Reads the tables. Errors: those of decode_superblock, and of the disk; invalid if the
     // drive is of another cluster than `cluster` (0: any).
-    static Task<std::shared_ptr<Drive>> open(Reactor* reactor, std::shared_ptr<Disk> disk,
+    static Task<std::shared_ptr<Drive>> open(Reactor* reactor, std::shared_ptr<PatientDisk> disk,
                                              std::uint64_t cluster);
-    Drive(Reactor& reactor, std::shared_ptr<Disk> disk, Superblock superblock);
+    Drive(Reactor& reactor, std::shared_ptr<PatientDisk> disk, Superblock superblock);
     Drive(const Drive&) = delete;
     Drive& operator=(const Drive&) = delete;
 
@@ -115,7 +116,7 @@ private:
     Result<Done> noted(Result<Done> outcome);
 
     Reactor& reactor_;
-    std::shared_ptr<Disk> disk_;
+    std::shared_ptr<PatientDisk> disk_;
     Superblock superblock_;
 
     Generation given_before_;  // No generation that was given out before this opening is above.

@@ -15,7 +15,8 @@ Result<std::shared_ptr<Drive>> DriveRole::serving(DriveId drive) const {
 }
 
 Task<DriveEntry> DriveRole::attach(std::shared_ptr<Disk> disk, std::uint64_t cluster) {
-    auto drive = co_await or_return(co_await Drive::open(&reactor_, std::move(disk), cluster));
+    auto patient = std::make_shared<PatientDisk>(reactor_, operations_, std::move(disk), kPatience);
+    auto drive = co_await or_return(co_await Drive::open(&reactor_, std::move(patient), cluster));
     const Superblock& superblock = drive->superblock();
     if (!drives_.try_emplace(superblock.drive, drive).second) {
         co_return Error{Code::already_exists, "drive.attach"};

@@ -3,6 +3,7 @@
 #include "model/cluster/cluster_map.h"
 #include "model/services/drive_service.h"
 #include "platform/disk/disk.h"
+#include "platform/runtime/gate.h"
 #include "platform/runtime/reactor.h"
 
 #include <map>
@@ -36,7 +37,11 @@ Task<Done> format_drive(Reactor* reactor, Disk* disk, NewDrive drive);
 // user can reach it.
 class DriveRole : public DriveService {
 public:
-    explicit DriveRole(Reactor& reactor) : reactor_(reactor) {}
+    // A disk that gives no answer for so long is gone: its drive answers with unavailable until it
+    // is attached anew. Longer than a loaded disk needs.
+    static constexpr Nanos kPatience = 20 * kSecond;
+
+    explicit DriveRole(Reactor& reactor) : reactor_(reactor), operations_(reactor) {}
     ~DriveRole() override;
 
     // Serves the drive on this disk and says which it is (all but the path). `cluster` 0 takes
@@ -46,6 +51,9 @@ public:
     Task<DriveEntry> attach(std::shared_ptr<Disk> disk, std::uint64_t cluster);
     // Ends when its background work has. Not an error if it is not served.
     Task<Done> detach(DriveId drive);
+    // What disks have been asked for and have not answered, those too that are gone. While there
+    // is any on the real machine, this may not be destroyed (platform/disk/disk.h).
+    std::size_t operations_under_way() const { return operations_.running(); }
     // Whether its superblock still reads as it did.
     Task<Done> probe(DriveId drive);
 
@@ -67,6 +75,7 @@ private:
     Result<std::shared_ptr<Drive>> serving(DriveId drive) const;
 
     Reactor& reactor_;
+    Gate operations_;
     std::map<DriveId, std::shared_ptr<Drive>> drives_;
 };
 

@@ -59,6 +59,8 @@ Task<Done> Drive::fence(Fence fence) {
     while (!owner->writes.empty() && owner->writes.begin()->first < fence.epoch) {
         co_await changes_ended_.wait();
     }
+    // What it was asked for before may still come to be, though nobody waits for it any more.
+    if (disk_->gone()) co_return Error{Code::unavailable, "drive.fence"};
     if (owner->durable >= fence.epoch) co_return Done{};
     Epoch highest = owner->highest;
     auto written = co_await fence_table_.write(owner->position / kFencesPerBlock);
