@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from cluster import (MIB, Failure, Skip, deadline, expect, in_child, in_children, is_pending,
+from cluster import (MIB, Failure, Skip, abort_mount, deadline, expect, in_child, in_children, is_pending,
                      is_running, need, poll, run, state_of)
 
 RECALL_SECONDS = 2  # A client that does not answer costs the others that long.
@@ -438,6 +438,54 @@ def kill_a_client(pair, name: str):
     pair.pid_a = pair.cluster.mount_apart(pair.a)
     expect((pair.a / name).read_bytes()[:3] == b"new", "the new client sees old data")
     os.unlink(pair.a / name)
+
+
+def pages_in_memory(fd: int, length: int) -> int:
+    """Of the file's first bytes, that the kernel has cached."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+    at = libc.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    pages = (ctypes.c_ubyte * ((length + 4095) // 4096))()
+    done = libc.mincore(ctypes.c_void_p(at), ctypes.c_size_t(length), pages)
+    error = ctypes.get_errno()
+    libc.munmap(ctypes.c_void_p(at), ctypes.c_size_t(length))
+    expect(done == 0, f"mincore: {os.strerror(error)}")
+    return sum(page & 1 for page in pages)
+
+
+@deadline(120, 120)
+def test_killed_client_that_waits(world):
+    """A client is killed while the cluster does not answer, the kernel is being told to forget what
+    it has cached, and programs read: they end, and nothing is stuck."""
+    with Pair(world) as pair:
+        for name in ("read", "cached"):
+            (pair.a / name).write_bytes(os.urandom(MIB))
+        read, cached = (open_file(pair.a / name, os.O_RDONLY) for name in ("read", "cached"))
+        os.posix_fadvise(read, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.pread(cached, MIB, 0)
+        expect(pages_in_memory(cached, MIB) > 0, "nothing is cached")
+        cluster = pair.cluster.pid()
+        os.kill(cluster, signal.SIGSTOP)
+        child = os.fork()
+        if child == 0:
+            in_child(lambda: os.pread(read, 100, MIB // 2))
+        try:
+            poll("the read waits for the mount", lambda: state_of(child) == "D", 10)
+            poll("the kernel has been told to forget",
+                 lambda: pages_in_memory(cached, MIB) == 0, 10)
+            os.kill(pair.pid_a, signal.SIGKILL)
+            poll("the killed client is gone", lambda: not is_running(pair.pid_a), 10)
+            _, status = os.waitpid(child, 0)
+            expect(status != 0, "a read that nobody answered ended well")
+        finally:
+            os.kill(cluster, signal.SIGCONT)
+            abort_mount(pair.a)
+            for file in (read, cached):
+                with contextlib.suppress(OSError):
+                    os.close(file)
+        pair.pid_a = pair.cluster.mount_apart(pair.a)
+        expect(len((pair.a / "read").read_bytes()) == MIB, "the new client reads something else")
 
 
 @deadline(180, 600)

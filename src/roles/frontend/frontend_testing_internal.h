@@ -47,6 +47,11 @@ struct Notification {
         if (body.size() >= 16) std::memcpy(&value, body.data() + 8, sizeof(value));
         return value;
     }
+    std::int64_t length() const {
+        std::int64_t value = 0;
+        if (body.size() >= 24) std::memcpy(&value, body.data() + 16, sizeof(value));
+        return value;
+    }
     std::string name() const {
         return body.size() > 17 ? body.substr(16, body.size() - 17) : std::string();
     }

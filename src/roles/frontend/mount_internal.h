@@ -161,6 +161,8 @@ private:
     };
     Task<Done> send_notice(std::string message, std::shared_ptr<Notice> notice);
     std::shared_ptr<Notice> begin_notice(InodeId inode, std::int64_t offset, std::int64_t length);
+    // That everything cached of it goes.
+    std::vector<std::shared_ptr<Notice>> begin_notices(InodeId inode);
     Task<Done> invalidate(InodeId inode, bool pages);
     std::vector<std::pair<std::int64_t, std::int64_t>> pages_being_written(InodeId inode);
     Task<Done> forget_entry(InodeId directory, std::string name);

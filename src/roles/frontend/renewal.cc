@@ -113,6 +113,24 @@ void Mount::forget_grants() {
     }
 }
 
+// Not for pages that a request of ours has locked, which may wait for long: if this process were
+// killed meanwhile, the kernel would wait for the notice before it ended what programs wait for,
+// and for that request before it ended the notice.
+std::vector<std::shared_ptr<Mount::Notice>> Mount::begin_notices(InodeId inode) {
+    std::vector<std::shared_ptr<Notice>> notices;
+    std::int64_t from = 0;
+    FilePtr file = files_.find(inode);
+    if (file != nullptr) {
+        for (auto [first, last] : file->crossings.leave_out()) {
+            auto begin = static_cast<std::int64_t>(first);
+            if (begin > from) notices.push_back(begin_notice(inode, from, begin - from));
+            from = std::max(from, static_cast<std::int64_t>(last));
+        }
+    }
+    notices.push_back(begin_notice(inode, from, 0));
+    return notices;
+}
+
 // The kernel may have cached anything of any inode that it knows. Entries first, which are what
 // most ways to the others begin with; then open files, which need none.
 Task<Done> Mount::drop_all_caches() {
@@ -130,10 +148,10 @@ Task<Done> Mount::drop_all_caches() {
     std::vector<std::pair<InodeId, std::shared_ptr<Notice>>> waiting;
     for (std::size_t next = 0; next < inodes.size() || !waiting.empty();) {
         while (next < inodes.size() && waiting.size() < kNoticesMost) {
-            auto notice = std::make_shared<Notice>();
-            std::string message = invalidate_inode_message(inodes[next], 0, 0);
-            background_.spawn(send_notice(std::move(message), notice));
-            waiting.emplace_back(inodes[next++], std::move(notice));
+            for (auto& notice : begin_notices(inodes[next])) {
+                waiting.emplace_back(inodes[next], std::move(notice));
+            }
+            ++next;
         }
         auto settled = [this](const auto& one) {
             return one.second->done || occupied(one.first);

@@ -29,6 +29,15 @@ struct Termed : MountFixture, SessionHost {
         }
         return found;
     }
+    // Offset and length of each range of pages.
+    std::vector<std::pair<std::int64_t, std::int64_t>> dropped(std::uint64_t inode) const {
+        std::vector<std::pair<std::int64_t, std::int64_t>> ranges;
+        for (const Notification& each : channel.notifications) {
+            bool pages = each.code == FUSE_NOTIFY_INVAL_INODE && each.inode() == inode;
+            if (pages) ranges.emplace_back(each.offset(), each.length());
+        }
+        return ranges;
+    }
     bool epoch_was_raised() const {
         for (const Notification& each : channel.notifications) {
             if (each.code == kNotifyIncEpoch) return true;
@@ -70,6 +79,53 @@ TEST(Term, ItsEndMakesTheKernelForgetAndKeepsTheSession) {
     EXPECT_TRUE(mount.epoch_was_raised());
     EXPECT_EQ(mount.sessions_opened, 1);
     EXPECT_EQ(mount.compute.open_handles(), 1U);
+}
+
+// A process that is killed could not end while the kernel waits for pages that a request of its own
+// has locked.
+TEST(Term, PagesThatAreBeingReadAreLeftToTheirRead) {
+    Termed mount;
+    auto file = mount.create("f");
+    mount.write(file, 0, std::string(4 * kBlockBytes, 'x'));
+    mount.fsync(file);
+    mount.compute.block("read");
+    std::uint64_t reading = mount.send_read(file, kBlockBytes, kBlockBytes);
+    mount.pass(kTerm);
+    mount.channel.notifications.clear();
+    mount.role.term_ended();
+    mount.settle();
+    using Ranges = std::vector<std::pair<std::int64_t, std::int64_t>>;
+    constexpr auto kBlock = static_cast<std::int64_t>(kBlockBytes);
+    EXPECT_EQ(mount.dropped(file.inode), (Ranges{{0, kBlock}, {2 * kBlock, 0}}));
+    mount.channel.notifications.clear();
+    mount.compute.unblock("read");
+    EXPECT_EQ(mount.take(reading).error, 0);
+    mount.settle();
+    EXPECT_EQ(mount.dropped(file.inode), (Ranges{{kBlock, kBlock}}));
+}
+
+TEST(Term, PagesThatAreBeingWrittenAreLeftToTheirWrite) {
+    Termed mount;
+    auto file = mount.create("f");
+    mount.pass(kTerm);
+    mount.role.term_ended();
+    mount.settle();
+    mount.compute.block("write");
+    std::uint64_t writing = mount.send_write(file, 10, "new");
+    mount.term.renew(mount.reactor.now());
+    mount.role.term_ended();
+    mount.pass(kTerm);
+    mount.channel.notifications.clear();
+    mount.role.term_ended();
+    mount.settle();
+    using Ranges = std::vector<std::pair<std::int64_t, std::int64_t>>;
+    EXPECT_EQ(mount.dropped(file.inode), (Ranges{{static_cast<std::int64_t>(kBlockBytes), 0}}));
+    mount.channel.notifications.clear();
+    mount.compute.unblock("write");
+    EXPECT_EQ(mount.take(writing).error, 0);
+    mount.settle();
+    ASSERT_FALSE(mount.dropped(file.inode).empty());
+    EXPECT_EQ(mount.dropped(file.inode).back(), Ranges::value_type(10, 3));
 }
 
 TEST(Term, TheKernelForgetsWhenARequestIsTheFirstToNotice) {

@@ -47,7 +47,10 @@ Task<Done> Mount::on(Exchange* x, Read op) {
     bool direct = open->direct;
     if (file->lost_locks) co_return Error{Code::io_failed, "frontend.lost_locks"};
     Bytes into = x->payload_space().first(op.size);
-    Crossing crossing(file->crossings, Crossing::Kind::read, op.offset, op.offset + op.size);
+    std::optional<Crossing> crossing;
+    if (!direct) {
+        crossing.emplace(file->crossings, Crossing::Kind::read, op.offset, op.offset + op.size);
+    }
     // Whoever reads what was just written does so through the kernel's pages; what comes here
     // is rare enough to be sent first.
     if (file->ahead()) {
@@ -106,7 +109,8 @@ Task<Done> Mount::on(Exchange* x, Write op) {
     auto failed = file->errors.take(open->errors_seen);
     if (failed.has_value()) co_return *failed;
     std::uint64_t end = op.offset + op.data.size();
-    Crossing crossing(file->crossings, Crossing::Kind::write, op.offset, end);
+    std::optional<Crossing> crossing;
+    if (!direct) crossing.emplace(file->crossings, Crossing::Kind::write, op.offset, end);
 
     if (may_defer(op, *file)) {
         bool admitted = co_await or_return(co_await write_behind_.admit(op.data.size()));
@@ -121,7 +125,7 @@ Task<Done> Mount::on(Exchange* x, Write op) {
             std::uint64_t length = append ? 0 : op.data.size();
             bool beside = direct && file->handles > 1;
             if (beside) (void)co_await drop_pages_beside(file, op.offset, length);
-            bool crossed = !direct && crossing.crossed();
+            bool crossed = crossing.has_value() && crossing->crossed();
             if (crossed) drop_pages_later(file->inode, op.offset, op.data.size());
             co_return Done{};
         }
@@ -129,7 +133,7 @@ Task<Done> Mount::on(Exchange* x, Write op) {
     Task<Done> through = write_through(x, file, op, append, direct);
     co_await or_return(co_await through);
     // What a read beside it has brought is old, and its lease may be good all the same.
-    bool crossed = !direct && crossing.crossed();
+    bool crossed = crossing.has_value() && crossing->crossed();
     if (crossed) drop_pages_later(file->inode, op.offset, op.data.size());
     co_return Done{};
 }
