@@ -7,6 +7,9 @@ namespace weft::drive {
 
 namespace {
 
+// By ticks and not by the clock: if this process itself was held up, an answer that it has not read
+// yet is not silence.
+constexpr int kTicks = 20;
 constexpr Error kGone{Code::unavailable, "drive.disk: it does not answer"};
 
 }  // namespace
@@ -29,11 +32,12 @@ Task<Done> PatientDisk::perform(std::shared_ptr<Disk> disk, OperationPtr operati
 }
 
 Task<Done> PatientDisk::await_end(OperationPtr operation) {
-    Nanos deadline = reactor_.now() + patience_;
+    int ticks = 0;
     while (!operation->outcome.has_value()) {
         if (gone_) co_return kGone;
-        bool in_time = co_await operation->ended.wait(deadline);
-        if (!in_time && !operation->outcome.has_value()) give_up();
+        bool in_time = co_await operation->ended.wait(reactor_.now() + patience_ / kTicks);
+        if (in_time || operation->outcome.has_value()) continue;
+        if (++ticks == kTicks) give_up();
     }
     // What comes after others were given up comes too late: they may have been told otherwise.
     if (gone_) co_return kGone;

@@ -11,8 +11,9 @@
 
 namespace weft::drive {
 
-// A disk for whose answer nobody waits longer than `patience`: one that gives none for so long is
-// gone. Then all that wait for it end with unavailable, and so does every call from then on.
+// A disk for whose answer nobody waits longer than `patience`, of time in which this process runs:
+// one that gives none for so long is gone. Then all that wait for it end with unavailable, and so
+// does every call from then on.
 //
 // What the disk was asked for goes on in `operations`, which has to outlive that, and may come to
 // an end at any time: reads go to memory of its own first. A write takes from the caller's memory,

@@ -102,6 +102,23 @@ TEST_F(Patience, WhatComesTooLateGoesNowhere) {
     EXPECT_EQ(operations.running(), 0U);
 }
 
+// What the disk has answered meanwhile is read only after the clocks have been.
+TEST_F(Patience, AProcessThatWasStoppedForLongAsksItselfFirst) {
+    SkewedReactor process(reactor, {});
+    auto slow = std::make_shared<SimulatedDisk>(process, kMiB);
+    PatientDisk held_up(process, operations, slow, kLimit);
+    auto into = filled('-');
+    std::optional<Code> code;
+    slow->set_hung(true);
+    begin(held_up.read(0, into), &code);
+    process.pause_until(reactor.now() + 10 * kLimit);
+    wait(10 * kLimit);
+    slow->set_hung(false);
+    wait(kMillisecond);
+    EXPECT_EQ(code, Code::ok);
+    EXPECT_FALSE(held_up.gone());
+}
+
 TEST(HungDrive, IsUnavailableAndCanBeLetGo) {
     World w;
     auto slot = w.allocate(kShard);
